@@ -1,0 +1,3 @@
+module github.com/pod-helpers/pod-helpers/internal/kit
+
+go 1.26.0
