@@ -1,0 +1,57 @@
+package conf
+
+import (
+	"regexp"
+	"strings"
+)
+
+// serviceLink matches the variables that Kubernetes injects for every Service of the namespace, without the prefix:
+// a Service called "ambassador" gives AMBASSADOR_PORT=tcp://10.0.0.1:80 and nine more.
+var serviceLink = regexp.MustCompile(`^([A-Z0-9_]*_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+var serviceLinkValue = regexp.MustCompile(`^(tcp|udp|sctp)://[0-9a-fA-F.:\[\]]+$`)
+
+// environ collects what the environment says about flags: values by flag name.
+// Service links are ignored and returned for one warning; other unknown names with the prefix are problems.
+func (f *Flags) environ(prefix string, environ []string, p *Problems) (values map[string][]string, links []string) {
+	values = map[string][]string{}
+	known := map[string]*flag{}
+	var names []string
+	for _, fl := range f.all {
+		name := envName(prefix, fl.name)
+		known[name], names = fl, append(names, name)
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		fl := known[name]
+		switch {
+		case serviceLink.MatchString(strings.TrimPrefix(name, prefix)) && (fl == nil || serviceLinkValue.MatchString(value)):
+			links = append(links, name)
+		case fl == nil:
+			p.Add(name, "unknown environment variable", didYouMean(name, names))
+		case value != "":
+			values[fl.name] = fl.split(value)
+		}
+	}
+	return values, links
+}
+
+func envName(prefix, flagName string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+func (fl *flag) split(value string) []string {
+	if !fl.repeatable {
+		return []string{value}
+	}
+	var values []string
+	for _, v := range strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || (fl.comma && r == ',') }) {
+		if v = strings.TrimSpace(v); v != "" {
+			values = append(values, v)
+		}
+	}
+	return values
+}

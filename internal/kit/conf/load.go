@@ -1,0 +1,149 @@
+package conf
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Loader says how the configuration of one helper is found and filled.
+type Loader[C any] struct {
+	Name         string // sidecar-logshipper
+	EnvPrefix    string // LOGSHIPPER_
+	AdminAddress string // default of --admin-address
+	Defaults     func() C
+	Flags        func(*Flags, *C)
+}
+
+// Loaded is a configuration and what else the command line said.
+type Loaded[C any] struct {
+	Config        *C
+	File          string   // --config; empty when flags alone configure the helper
+	Rest          []string // arguments behind the flags
+	Links         []string // ignored service-link variables
+	Help, Version bool
+}
+
+type configuration interface{ Base() *Common }
+
+// Load fills the configuration from defaults, the file named by --config, the environment (KEY=value pairs) and
+// args, in rising precedence, completes it (Complete method, when there is one) and validates it (Validate method).
+// The error is a *Problems with everything that is wrong.
+func (l Loader[C]) Load(args, environ []string) (*Loaded[C], error) {
+	config := l.Defaults()
+	base := l.base(&config)
+	keep := *base
+	base.setDefaults(l.AdminAddress)
+	overlay(base, keep)
+
+	out := &Loaded[C]{Config: &config}
+	flags := l.bind(&config)
+	flags.String(&out.File, "config", "configuration file (YAML)")
+	flags.Bool(&out.Help, "help", "this text")
+	flags.Bool(&out.Version, "version", "print the version")
+
+	problems := &Problems{}
+	fromArgs, rest := flags.parse(args, problems)
+	fromEnv, links := flags.environ(l.EnvPrefix, environ, problems)
+	out.Rest, out.Links = rest, links
+
+	// --config decides what the file says, so it is needed before the others.
+	for _, source := range []map[string][]string{fromEnv, fromArgs} {
+		if v := source["config"]; len(v) > 0 {
+			out.File = v[len(v)-1]
+		}
+	}
+	if out.File != "" && fromArgs["help"] == nil && fromArgs["version"] == nil {
+		inFile := l.parseFile(out.File, &config, lookup(environ))
+		inFile.List = append(inFile.List, problems.List...)
+		problems = inFile
+	}
+	flags.apply(l.EnvPrefix, fromEnv, fromArgs, problems)
+	if out.Help || out.Version {
+		return out, nil
+	}
+	if len(problems.List) == 0 {
+		complete(&config)
+		base.validate(problems)
+		if v, ok := any(&config).(interface{ Validate(*Problems) }); ok {
+			v.Validate(problems)
+		}
+	}
+	return out, problems.Err()
+}
+
+// Names are the flags of the helper, for the test that its usage text names them all.
+func (l Loader[C]) Names() []string {
+	config := l.Defaults()
+	return append(l.bind(&config).Names(), "config", "help", "version")
+}
+
+// Schema is the JSON Schema of the configuration file.
+func (l Loader[C]) Schema() map[string]any { return Schema(l.Name, reflect.TypeFor[C]()) }
+
+func (l Loader[C]) bind(config *C) *Flags {
+	flags := &Flags{}
+	if l.Flags != nil {
+		l.Flags(flags, config)
+	}
+	l.base(config).bind(flags)
+	return flags
+}
+
+func (l Loader[C]) base(config *C) *Common { return any(config).(configuration).Base() }
+
+func (l Loader[C]) parseFile(file string, config *C, env func(string) (string, bool)) *Problems {
+	data, failed := readConfig(file)
+	if failed != nil {
+		return failed
+	}
+	problems, _ := Parse(file, data, config, env)
+	return problems
+}
+
+// apply hands each flag the values of its highest source.
+func (f *Flags) apply(prefix string, fromEnv, fromArgs map[string][]string, p *Problems) {
+	for _, fl := range f.all {
+		values, label := fromArgs[fl.name], "--"+fl.name
+		if values == nil {
+			values, label = fromEnv[fl.name], envName(prefix, fl.name)
+		}
+		if values == nil {
+			continue
+		}
+		if err := fl.set(values); err != nil {
+			p.Add(label, err.Error(), "")
+		}
+	}
+}
+
+// complete lets a configuration fill what depends on other values, before it is validated.
+func complete(config any) {
+	if c, ok := config.(interface{ Complete() }); ok {
+		c.Complete()
+	}
+}
+
+// overlay keeps the common settings that a helper's own defaults have set.
+func overlay(base *Common, from Common) {
+	to, own := reflect.ValueOf(base).Elem(), reflect.ValueOf(from)
+	for i := range own.NumField() {
+		if !own.Field(i).IsZero() {
+			to.Field(i).Set(own.Field(i))
+		}
+	}
+}
+
+func lookup(environ []string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		i := slices.IndexFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
+		if i < 0 {
+			return "", false
+		}
+		return environ[i][len(name)+1:], true
+	}
+}
+
+// Usage is the short text that stands behind an error of the command line.
+func (l Loader[C]) Usage() string { return fmt.Sprintf("see %s --help", l.Name) }
