@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,46 +30,74 @@ type configuration interface{ Base() *Common }
 // args, in rising precedence, completes it (Complete method, when there is one) and validates it (Validate method).
 // The error is a *Problems with everything that is wrong.
 func (l Loader[C]) Load(args, environ []string) (*Loaded[C], error) {
+	out, problems := l.fill(args, environ, nil)
+	if out.Help || out.Version || len(problems.List) > 0 {
+		return out, problems.Err()
+	}
+	complete(out.Config)
+	l.base(out.Config).validate(problems)
+	if v, ok := any(out.Config).(interface{ Validate(*Problems) }); ok {
+		v.Validate(problems)
+	}
+	return out, problems.Err()
+}
+
+// LoadClient fills the configuration for a command that only talks to a running helper: what is wrong with the rest of the
+// configuration is the running helper's business. extra binds the command's own flags.
+func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Common, error) {
+	out, problems := l.fill(args, environ, extra)
+	flagsOnly := &Problems{}
+	for _, problem := range problems.List {
+		if strings.HasPrefix(problem.Path, "-") {
+			flagsOnly.List = append(flagsOnly.List, problem)
+		}
+	}
+	if len(out.Rest) > 0 {
+		flagsOnly.Add(out.Rest[0], "unexpected argument", "")
+	}
+	return l.base(out.Config), flagsOnly.Err()
+}
+
+func (l Loader[C]) fill(args, environ []string, extra func(*Flags)) (*Loaded[C], *Problems) {
 	config := l.Defaults()
 	base := l.base(&config)
-	keep := *base
+	own := *base
 	base.setDefaults(l.AdminAddress)
-	overlay(base, keep)
+	overlay(base, own)
 
 	out := &Loaded[C]{Config: &config}
 	flags := l.bind(&config)
 	flags.String(&out.File, "config", "configuration file (YAML)")
 	flags.Bool(&out.Help, "help", "this text")
 	flags.Bool(&out.Version, "version", "print the version")
+	if extra != nil {
+		extra(flags)
+	}
 
 	problems := &Problems{}
 	fromArgs, rest := flags.parse(args, problems)
 	fromEnv, links := flags.environ(l.EnvPrefix, environ, problems)
 	out.Rest, out.Links = rest, links
-
-	// --config decides what the file says, so it is needed before the others.
-	for _, source := range []map[string][]string{fromEnv, fromArgs} {
-		if v := source["config"]; len(v) > 0 {
-			out.File = v[len(v)-1]
+	if fromArgs["help"] == nil && fromArgs["version"] == nil {
+		// --config decides what the file says, so it is needed before the others.
+		if file := last(fromArgs["config"], fromEnv["config"]); file != "" {
+			inFile := l.parseFile(file, &config, lookup(environ))
+			inFile.List = append(inFile.List, problems.List...)
+			problems = inFile
 		}
-	}
-	if out.File != "" && fromArgs["help"] == nil && fromArgs["version"] == nil {
-		inFile := l.parseFile(out.File, &config, lookup(environ))
-		inFile.List = append(inFile.List, problems.List...)
-		problems = inFile
 	}
 	flags.apply(l.EnvPrefix, fromEnv, fromArgs, problems)
-	if out.Help || out.Version {
-		return out, nil
-	}
-	if len(problems.List) == 0 {
-		complete(&config)
-		base.validate(problems)
-		if v, ok := any(&config).(interface{ Validate(*Problems) }); ok {
-			v.Validate(problems)
+	return out, problems
+}
+
+// last is the last value of the first source that has one.
+func last(sources ...[]string) string {
+	for _, values := range sources {
+		if len(values) > 0 {
+			return values[len(values)-1]
 		}
 	}
-	return out, problems.Err()
+	return ""
 }
 
 // Names are the flags of the helper, for the test that its usage text names them all.
@@ -144,6 +171,3 @@ func lookup(environ []string) func(string) (string, bool) {
 		return environ[i][len(name)+1:], true
 	}
 }
-
-// Usage is the short text that stands behind an error of the command line.
-func (l Loader[C]) Usage() string { return fmt.Sprintf("see %s --help", l.Name) }

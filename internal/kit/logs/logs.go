@@ -15,17 +15,23 @@ const (
 	burst  = 5
 )
 
-// New returns a logger that writes text (logfmt) or json to w, from level (debug, info, warn, error) up.
+// New returns a logger that writes text (logfmt) or json to w, from level up, which may be a *slog.LevelVar.
 // Debug records are never held back.
-func New(w io.Writer, level, format string) *slog.Logger {
-	var least slog.Level
-	_ = least.UnmarshalText([]byte(level)) // validated with the configuration; info otherwise
-	options := &slog.HandlerOptions{Level: least}
+func New(w io.Writer, level slog.Leveler, format string) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(w, options)
 	if format == "json" {
 		h = slog.NewJSONHandler(w, options)
 	}
 	return slog.New(&throttled{Handler: h, state: &state{seen: map[key]*count{}}})
+}
+
+// Level reads debug, info, warn or error; anything else is info.
+func Level(name string) (level slog.Level) {
+	if level.UnmarshalText([]byte(name)) != nil {
+		return slog.LevelInfo
+	}
+	return level
 }
 
 type key struct {

@@ -1,0 +1,280 @@
+package kit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	_ "golang.org/x/crypto/x509roots/fallback" // CA roots for an image that has none; SSL_CERT_FILE still wins
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
+	"github.com/pod-helpers/pod-helpers/internal/kit/cgroup"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/internal/kit/life"
+	"github.com/pod-helpers/pod-helpers/internal/kit/logs"
+	"github.com/pod-helpers/pod-helpers/internal/kit/watch"
+)
+
+// drainGrace is how long a drain may overrun its timeout before the process ends regardless.
+const drainGrace = time.Second
+
+// run is the helper's life: configuration, admin server, service, then wait for what ends it.
+func (p *process[C]) run(ctx context.Context, args []string) error {
+	loaded, done, err := p.load(args)
+	if err != nil || done {
+		return err
+	}
+	if len(loaded.Rest) > 0 {
+		return Usage("unexpected argument %q (flags have two dashes; see --help)", loaded.Rest[0])
+	}
+	r := newRunner(p, args, loaded)
+	return r.run(ctx)
+}
+
+// runner is one running helper.
+type runner[C any] struct {
+	*process[C]
+	args  []string
+	file  string
+	level *slog.LevelVar
+	env   Env
+
+	mu       sync.Mutex
+	config   *C
+	service  Service[C]
+	draining bool
+
+	reloading sync.Mutex
+	reloadOK  prometheus.Gauge
+	reloadAt  prometheus.Gauge
+
+	quit  chan struct{} // closed to drain and exit
+	drain chan struct{} // closed to drain only
+}
+
+func newRunner[C any](p *process[C], args []string, loaded *conf.Loaded[C]) *runner[C] {
+	base := any(loaded.Config).(interface{ Base() *conf.Common }).Base()
+	level := &slog.LevelVar{}
+	level.Set(logs.Level(base.LogLevel))
+	r := &runner[C]{
+		process: p, args: args, file: loaded.File, config: loaded.Config, level: level,
+		env:  p.env(logs.New(p.stderr, level, base.LogFormat)),
+		quit: make(chan struct{}), drain: make(chan struct{}),
+	}
+	r.reloadOK = gauge(p.Metrics+"_config_last_reload_successful", "Whether the last configuration that was offered is the one at work.")
+	r.reloadAt = gauge(p.Metrics+"_config_last_reload_success_timestamp_seconds", "When the configuration at work was loaded.")
+	r.env.Metrics.MustRegister(readBuild().metric(p.Metrics), r.reloadOK, r.reloadAt,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.loadedNow()
+	if len(loaded.Links) > 0 {
+		r.env.Log.Warn("ignored variables that Kubernetes injects for a Service (set enableServiceLinks: false)", "names", loaded.Links)
+	}
+	return r
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func (r *runner[C]) base() *conf.Common {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return any(r.config).(interface{ Base() *conf.Common }).Base()
+}
+
+func (r *runner[C]) run(parent context.Context) error {
+	ctx, cancel := context.WithCancel(parent)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	background.Go(func() { cgroup.Follow(ctx, r.env.Log) })
+	listener, err := net.Listen("tcp", r.base().AdminAddress)
+	if err != nil {
+		return fmt.Errorf("%w (another helper in this Pod? set --admin-address)", err)
+	}
+	if r.base().DebugEndpoints {
+		r.env.Admin.EnableDebug()
+	}
+	background.Go(func() {
+		if err := r.env.Admin.Serve(listener, r.probe()); err != nil {
+			r.env.Log.Error("admin server stopped", "error", err)
+		}
+	})
+	defer r.env.Admin.Close()
+
+	service, err := r.Start(ctx, r.config, r.env)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.service = service
+	r.mu.Unlock()
+	r.env.Log.Info("ready", "helper", r.Name, "version", readBuild().version, "admin", listener.Addr().String())
+	if r.file != "" {
+		background.Go(func() {
+			watch.Files(ctx, []string{r.file}, r.env.Log, func() { _ = r.reload(ctx) }) // logged there
+		})
+	}
+	return r.end(ctx, service, signals)
+}
+
+// end waits for what ends the helper, drains and closes it.
+func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan os.Signal) error {
+	drained := make(chan error, 1)
+	begin := func(why string) {
+		r.mu.Lock()
+		first := !r.draining
+		r.draining = true
+		r.mu.Unlock()
+		if first {
+			r.env.Log.Info("draining", "because", why, "quiet", r.base().DrainQuiet, "timeout", r.base().DrainTimeout)
+			go func() { drained <- r.drainService(ctx, service) }()
+		}
+	}
+	drain := r.drain
+	for leave := false; !leave; {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				_ = r.reload(ctx) // logged there
+				continue
+			}
+			begin(s.String())
+			leave = true
+		case <-r.quit:
+			begin("quit")
+			leave = true
+		case <-drain:
+			begin("drain")
+			drain = nil
+		case <-service.Done():
+			begin("finished")
+			leave = true
+		}
+	}
+	var err error
+	for waiting := true; waiting; {
+		select {
+		case err = <-drained:
+			waiting = false
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				return fmt.Errorf("second %s: stopped at once: %w", s, &life.Unfinished{Unit: "unknown items of work"})
+			}
+		}
+	}
+	return errors.Join(service.Err(), err, service.Close())
+}
+
+func (r *runner[C]) drainService(ctx context.Context, service Service[C]) error {
+	timeout := r.base().DrainTimeout.D()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	done := make(chan error, 1)
+	begin := time.Now()
+	go func() { done <- service.Drain(ctx, r.base().DrainQuiet.D()) }()
+	select {
+	case err := <-done:
+		r.env.Log.Info("drained", "seconds", time.Since(begin).Seconds(), "error", err)
+		return err
+	case <-time.After(timeout + drainGrace):
+		return &life.Unfinished{Unit: "unknown items of work"}
+	}
+}
+
+// reload offers the configuration as it stands now; a bad one leaves the old one at work.
+func (r *runner[C]) reload(ctx context.Context) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	r.mu.Lock()
+	service := r.service
+	r.mu.Unlock()
+	if service == nil {
+		return errors.New("not started yet")
+	}
+	loaded, err := r.loader.Load(r.args, r.environ)
+	if err == nil {
+		err = service.Reload(ctx, loaded.Config)
+	}
+	if err != nil {
+		r.reloadOK.Set(0)
+		r.env.Log.Error("configuration not reloaded, the old one goes on", "error", err)
+		return err
+	}
+	before := r.base().AdminAddress
+	r.mu.Lock()
+	r.config = loaded.Config
+	r.mu.Unlock()
+	base := r.base()
+	r.level.Set(logs.Level(base.LogLevel))
+	if base.AdminAddress != before {
+		r.env.Log.Warn("admin address needs a restart to change", "old", before, "new", base.AdminAddress)
+	}
+	r.loadedNow()
+	r.env.Log.Info("configuration reloaded", "file", r.file)
+	return nil
+}
+
+func (r *runner[C]) loadedNow() {
+	r.reloadOK.Set(1)
+	r.reloadAt.SetToCurrentTime()
+}
+
+func (r *runner[C]) probe() admin.Probe {
+	once := func(c chan struct{}) func() { return sync.OnceFunc(func() { close(c) }) }
+	return admin.Probe{
+		Ready: r.checks, Live: r.live, Status: r.status,
+		Config: func() ([]byte, error) { r.mu.Lock(); defer r.mu.Unlock(); return conf.Dump(r.config) },
+		Reload: func() error { return r.reload(context.Background()) },
+		Drain:  once(r.drain), Quit: once(r.quit),
+	}
+}
+
+func (r *runner[C]) current() (Service[C], bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.service, r.draining
+}
+
+func (r *runner[C]) checks() []admin.Check {
+	service, draining := r.current()
+	rows := []admin.Check{{Name: "started", OK: service != nil}, {Name: "not-draining", OK: !draining}}
+	if c, ok := any(service).(Checker); ok {
+		rows = append(rows, c.Checks()...)
+	}
+	return rows
+}
+
+func (r *runner[C]) live() error {
+	service, _ := r.current()
+	if l, ok := any(service).(Liver); ok {
+		return l.Live()
+	}
+	return nil
+}
+
+func (r *runner[C]) status() admin.Status {
+	service, draining := r.current()
+	switch {
+	case service == nil:
+		return admin.Status{Health: "warn", Headline: "starting"}
+	case draining:
+		s := service.Status()
+		s.Headline = "draining: " + s.Headline
+		return s
+	}
+	return service.Status()
+}
