@@ -11,9 +11,26 @@ var serviceLink = regexp.MustCompile(`^([A-Z0-9_]*_)?(SERVICE_HOST|SERVICE_PORT(
 
 var serviceLinkValue = regexp.MustCompile(`^(tcp|udp|sctp)://[0-9a-fA-F.:\[\]]+$`)
 
+// environment is the process's, as KEY=value pairs. used are the names that the configuration file refers to: they may
+// carry the helper's prefix without being flags.
+type environment struct {
+	pairs []string
+	used  map[string]bool
+}
+
+func (e *environment) lookup(name string) (string, bool) {
+	e.used[name] = true
+	for _, pair := range e.pairs {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
 // environ collects what the environment says about flags: values by flag name.
 // Service links are ignored and returned for one warning; other unknown names with the prefix are problems.
-func (f *Flags) environ(prefix string, environ []string, p *Problems) (values map[string][]string, links []string) {
+func (f *Flags) environ(prefix string, env *environment, p *Problems) (values map[string][]string, links []string) {
 	values = map[string][]string{}
 	known := map[string]*flag{}
 	var names []string
@@ -21,18 +38,19 @@ func (f *Flags) environ(prefix string, environ []string, p *Problems) (values ma
 		name := envName(prefix, fl.name)
 		known[name], names = fl, append(names, name)
 	}
-	for _, pair := range environ {
+	for _, pair := range env.pairs {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, prefix) {
+		if !strings.HasPrefix(name, prefix) || value == "" {
 			continue
 		}
 		fl := known[name]
 		switch {
 		case serviceLink.MatchString(strings.TrimPrefix(name, prefix)) && (fl == nil || serviceLinkValue.MatchString(value)):
 			links = append(links, name)
+		case fl == nil && env.used[name]:
 		case fl == nil:
 			p.Add(name, "unknown environment variable", didYouMean(name, names))
-		case value != "":
+		default:
 			values[fl.name] = fl.split(value)
 		}
 	}

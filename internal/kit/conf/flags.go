@@ -153,7 +153,7 @@ func (f *Flags) parse(args []string, p *Problems) (values map[string][]string, r
 			continue
 		case !hasValue && fl.boolean:
 			value = "true"
-		case !hasValue && len(args) == 0:
+		case !hasValue && (len(args) == 0 || strings.HasPrefix(args[0], "--")):
 			p.Add("--"+name, "needs a value", fl.help)
 			continue
 		case !hasValue:

@@ -2,7 +2,6 @@ package conf
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -76,17 +75,18 @@ func (l Loader[C]) fill(args, environ []string, extra func(*Flags)) (*Loaded[C],
 
 	problems := &Problems{}
 	fromArgs, rest := flags.parse(args, problems)
-	fromEnv, links := flags.environ(l.EnvPrefix, environ, problems)
-	out.Rest, out.Links = rest, links
-	if fromArgs["help"] == nil && fromArgs["version"] == nil {
-		// --config decides what the file says, so it is needed before the others.
-		if file := last(fromArgs["config"], fromEnv["config"]); file != "" {
-			inFile := l.parseFile(file, &config, lookup(environ))
-			inFile.List = append(inFile.List, problems.List...)
-			problems = inFile
-		}
+	env := &environment{environ, map[string]bool{}}
+	// --config decides what the file says, so it is needed before the others.
+	fromEnv, _ := env.lookup(envName(l.EnvPrefix, "config"))
+	if file := last(fromArgs["config"], []string{fromEnv}); file != "" && fromArgs["help"] == nil && fromArgs["version"] == nil {
+		inFile := l.parseFile(file, &config, env.lookup)
+		inFile.List = append(inFile.List, problems.List...)
+		problems = inFile
 	}
-	flags.apply(l.EnvPrefix, fromEnv, fromArgs, problems)
+	out.Rest = rest
+	values, links := flags.environ(l.EnvPrefix, env, problems)
+	out.Links = links
+	flags.apply(l.EnvPrefix, values, fromArgs, problems)
 	return out, problems
 }
 
@@ -159,15 +159,5 @@ func overlay(base *Common, from Common) {
 		if !own.Field(i).IsZero() {
 			to.Field(i).Set(own.Field(i))
 		}
-	}
-}
-
-func lookup(environ []string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		i := slices.IndexFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
-		if i < 0 {
-			return "", false
-		}
-		return environ[i][len(name)+1:], true
 	}
 }

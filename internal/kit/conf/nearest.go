@@ -4,9 +4,14 @@ import "strings"
 
 // Nearest is the candidate that was probably meant by word, for a "did you mean"; empty when none is close.
 func Nearest(word string, candidates []string) string {
-	best, bestDistance := "", 2+len(word)/3
+	best, bestDistance := "", 2+len(word)/2
 	for _, c := range candidates {
-		if d := distance(fold(word), fold(c)); d < bestDistance {
+		a, b := fold(word), fold(c)
+		d := distance(a, b)
+		if a != "" && b != "" && a[0] != b[0] {
+			d++ // the first letter is seldom wrong
+		}
+		if d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

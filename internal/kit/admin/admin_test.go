@@ -1,0 +1,92 @@
+package admin
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+func serve(t *testing.T, p Probe) *httptest.Server {
+	t.Helper()
+	log, _ := kittest.Logs(t)
+	s := New("toy", prometheus.NewRegistry(), log)
+	s.routes(p)
+	server := httptest.NewServer(s.mux)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestReadyz_ListsWhatFailsAndWithVerboseEverything(t *testing.T) {
+	checks := []Check{{Name: "listeners", OK: true}, {Name: "config", OK: false, Detail: "not read yet"}}
+	server := serve(t, Probe{Ready: func() []Check { return checks }})
+	status, body := kittest.Get(server.URL + "/readyz")
+	if want := "[-]config failed: not read yet\nnot ready\n"; status != 503 || body != want {
+		t.Errorf("%d %q, want %q", status, body, want)
+	}
+	checks[1].OK = true
+	status, body = kittest.Get(server.URL + "/readyz?verbose")
+	if want := "[+]listeners ok\n[+]config ok: not read yet\nready\n"; status != 200 || body != want {
+		t.Errorf("%d %q, want %q", status, body, want)
+	}
+}
+
+func TestLivez_NamesTheStuckPart(t *testing.T) {
+	server := serve(t, Probe{Live: func() error { return errors.New("output loki: no acknowledgement for 60s") }})
+	if status, body := kittest.Get(server.URL + "/livez"); status != 503 || !strings.Contains(body, "output loki") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestActions_AreRefusedToOtherHosts(t *testing.T) {
+	address := outwardAddress(t)
+	log, _ := kittest.Logs(t)
+	s := New("toy", prometheus.NewRegistry(), log)
+	s.routes(Probe{Quit: func() { t.Error("somebody else stopped the helper") }})
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(s.mux)
+	server.Listener = l
+	server.Start()
+	defer server.Close()
+	response, err := http.Post(server.URL+"/-/quit", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("status %d, want 403", response.StatusCode)
+	}
+}
+
+// outwardAddress is an address of this machine that is not loopback: a connection to it comes from it.
+func outwardAddress(t *testing.T) string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	t.Skip("this machine has loopback only")
+	return ""
+}
+
+func TestServer_BoundsItsClients(t *testing.T) {
+	log, _ := kittest.Logs(t)
+	h := New("toy", prometheus.NewRegistry(), log).http
+	if h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 || h.MaxHeaderBytes != 64<<10 {
+		t.Errorf("a limit is missing: %+v", h)
+	}
+}
