@@ -22,8 +22,8 @@ func (p *process[C]) builtin() map[string]func(context.Context, []string) error 
 		"healthcheck": p.healthcheck,
 		"wait":        p.wait,
 		"quit":        p.quit,
-		"schema":      p.schema,
-		"version":     p.version,
+		"schema":      func(context.Context, []string) error { return p.schema() },
+		"version":     func(context.Context, []string) error { return p.printVersion() },
 		"help":        func(context.Context, []string) error { return p.help() },
 	}
 }
@@ -37,7 +37,7 @@ func (p *process[C]) load(args []string) (loaded *conf.Loaded[C], done bool, err
 	case loaded.Help:
 		return nil, true, p.help()
 	case loaded.Version:
-		return nil, true, p.version(nil, nil)
+		return nil, true, p.printVersion()
 	}
 	return loaded, false, nil
 }
@@ -96,14 +96,14 @@ func (p *process[C]) env(log *slog.Logger) Env {
 	}
 }
 
-func (p *process[C]) schema(context.Context, []string) error {
+func (p *process[C]) schema() error {
 	encoder := json.NewEncoder(p.stdout)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(p.loader.Schema())
 }
 
-func (p *process[C]) version(context.Context, []string) error {
+func (p *process[C]) printVersion() error {
 	_, err := fmt.Fprintln(p.stdout, readBuild().line(p.Name))
 	return err
 }

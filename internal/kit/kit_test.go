@@ -46,7 +46,6 @@ func (c *toyConfig) Validate(p *conf.Problems) {
 
 type toy struct {
 	config atomic.Pointer[toyConfig]
-	left   int64
 }
 
 func (s *toy) Reload(_ context.Context, c *toyConfig) error {

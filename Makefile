@@ -1,0 +1,61 @@
+# Every rung of the test ladder is a target here; .ci/run climbs them in this order.
+HELPERS  := sidecar-logshipper ambassador-proxy adapter-metrics
+ARCH     ?= $(shell go env GOARCH)
+VERSION  ?= dev
+FUZZTIME ?= 30s
+SEEDS    ?= 2000
+KUBELAB  ?= $(wildcard ../shared/tools/kubelab)
+LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.version=$(VERSION)
+GO_TEST  := go test -json -timeout 20m
+TALLY    := go run ./internal/tools/tally
+export CGO_ENABLED ?= 1
+
+.PHONY: help demo build test lint fuzz test-real soak images e2e-docker e2e bench bench-logshipper bench-ambassador bench-adapter kind-demo clean
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## see all three helpers work, as local processes, in half a minute (KEEP=1 stays up)
+	@go run ./examples/demo
+
+build: ## the three binaries into bin/
+	@for h in $(HELPERS); do CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$(ARCH)/$$h ./$$h || exit 1; done
+
+test: lint ## rung 1: everything that needs only Go, with the race detector
+	@$(GO_TEST) -race -skip Real work | $(TALLY)
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@go vet work
+	@go tool staticcheck work
+
+fuzz: ## rung 2: every fuzz target for FUZZTIME
+	@go run ./internal/tools/fuzz -time $(FUZZTIME)
+
+test-real: ## rung 2: against real servers; installs Debian packages when run as root
+	@bash .ci/packages
+	@REQUIRE_REAL=1 $(GO_TEST) -run Real -p 1 work | REQUIRE_REAL=1 $(TALLY)
+
+soak: ## the logshipper's model test with SEEDS seeds
+	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)
+
+images: build ## three FROM scratch images, and their sizes
+	@for h in $(HELPERS); do docker build -q --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . >/dev/null || exit 1; done
+	@docker image ls --filter reference='pod-helpers/*:$(VERSION)' --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
+
+e2e-docker: images ## rung 3: the Pod made of plain containers
+	@examples/docker/run-pod.sh
+
+e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one of its own)
+	@KUBELAB='$(abspath $(KUBELAB))' $(GO_TEST) -tags e2e ./examples/e2e/... | REQUIRE_REAL=1 $(TALLY)
+
+bench: bench-logshipper bench-ambassador bench-adapter ## rung 5: side by side with the peers, by hand
+
+bench-logshipper bench-ambassador bench-adapter: bench-%: build
+	@bash .ci/packages && go run ./bench/$*
+
+kind-demo: images ## the Pods on kind (KIND_NODE_IMAGE picks another node image)
+	@kind/demo.sh
+
+clean: ## what make has built
+	@rm -rf bin dist .cache
