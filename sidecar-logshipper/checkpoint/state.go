@@ -1,0 +1,51 @@
+// Package checkpoint keeps what must survive a restart: for each generation of a file who it is and how far each output has
+// acknowledged it. It is one readable JSON file, replaced as a whole.
+package checkpoint
+
+import (
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+)
+
+// Version of the format; a file of another version is refused rather than misread.
+const Version = 1
+
+// State is the whole file.
+type State struct {
+	Version int       `json:"version"`
+	Saved   time.Time `json:"saved"`
+	// Files in the order in which their records are delivered where they share a path.
+	Files []File `json:"files"`
+	// Outputs holds what a resumable output asked to be kept with the positions, by output name.
+	Outputs map[string]string `json:"outputs,omitempty"`
+}
+
+// File is one generation.
+type File struct {
+	Path       string   `json:"path"`              // the name it was found under: the stream it belongs to
+	Now        string   `json:"now,omitempty"`     // where it was last seen, when that differs
+	Generation uint64   `json:"generation,string"` // record.Source.Generation
+	Epoch      int      `json:"epoch,omitempty"`   // times that this inode was truncated and began again
+	Key        find.Key `json:"key"`
+	Head       Mark     `json:"head"` // of the first bytes
+	Size       int64    `json:"size"` // last seen
+	// Frozen means that nothing more will be written: a copy, or a compressed file.
+	Frozen bool `json:"frozen,omitempty"`
+	// Finished is when all of it had been acknowledged and it was let go: a tombstone, so that it is not read again.
+	Finished  time.Time           `json:"finished,omitzero"`
+	Positions map[string]Position `json:"positions"` // by output name
+}
+
+// Position is how far one output has acknowledged a generation.
+type Position struct {
+	Offset int64 `json:"offset"`
+	// Marker of the bytes before Offset: what tells "continue here" from "truncated and written again".
+	Marker Mark `json:"marker"`
+}
+
+// Mark is the xxhash64 of Len bytes.
+type Mark struct {
+	Len int    `json:"len"`
+	Sum uint64 `json:"sum,string"`
+}
