@@ -1,0 +1,192 @@
+// Package series holds the current value of everything that is served.
+//
+// A Store is a table of families (name, type, unit, help); a family is a list of
+// series (a set of labels); a series is a number, or a histogram, a summary or a set
+// of distinct values. Names that could make a page invalid never enter the table, and
+// numbers of series are bounded, so whatever an app sends, a page can always be served.
+//
+// Each series belongs to the Source that created it. A push source (StatsD) keeps
+// pointers to its series and updates them in place; a pull source works in rounds
+// (Begin, Commit), and what a round did not see vanishes.
+//
+// Everything here is safe for concurrent use unless it says otherwise. Updates of a
+// known series take no lock but a histogram's own; a reader of the page never blocks
+// an update.
+package series
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits bound what a Store keeps. Zero values mean the default.
+type Limits struct {
+	Series     int           // in all; default 50 000
+	PerSource  int           // of one source; default 20 000
+	Labels     int           // of one series; default 32
+	LabelBytes int           // of one label value, longer ones are cut; default 1024
+	SetMembers int           // distinct values kept exactly over all sets; default 200 000
+	Idle       time.Duration // how long a series without samples stays; default 5 min, negative never removes
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&l.Series, 50_000)
+	set(&l.PerSource, 20_000)
+	set(&l.Labels, 32)
+	set(&l.LabelBytes, 1024)
+	set(&l.SetMembers, 200_000)
+	if l.Idle == 0 {
+		l.Idle = 5 * time.Minute
+	}
+	return l
+}
+
+// Options of a Store.
+type Options struct {
+	Limits Limits
+	// ReservedPrefix, such as "adapter_", is refused to families: it is the helper's own.
+	ReservedPrefix string
+	// Refused, when set, is told once for each name that conflicts (the first hundred
+	// names). It must not call back into the store.
+	Refused func(error)
+}
+
+// A Store is the table of everything served. Make one with New.
+type Store struct {
+	limits   Limits
+	reserved string
+	buckets  *Buckets // of a histogram that names none
+
+	mu       sync.RWMutex
+	families map[string]*Family // by completed name
+	names    map[string]*Family // by every name that a family reserves
+	index    map[string]*Series // by rendered name and labels
+	sources  map[string]*Source
+	sorted   []*Family // by name; replaced, never changed; nil when families came or went
+
+	count     atomic.Int64 // series in all
+	members   atomic.Int64 // of all sets
+	conflicts conflicts
+}
+
+// New returns an empty store.
+func New(o Options) *Store {
+	return &Store{
+		limits: o.Limits.withDefaults(), reserved: o.ReservedPrefix, buckets: defaultBuckets(),
+		families: map[string]*Family{}, names: map[string]*Family{},
+		index: map[string]*Series{}, sources: map[string]*Source{},
+		conflicts: conflicts{byName: map[string]uint64{}, notify: o.Refused},
+	}
+}
+
+// Family returns the family of that name. It fails with *NameError, or with
+// *ConflictError when the name, or one that the type implies (_bucket, _count, …),
+// belongs to a family of another type or unit; a different help or different buckets
+// are no conflict, the first one's stay. The result may be kept for good: a family
+// enters the table with its first series and leaves it with its last.
+func (s *Store) Family(d Desc) (*Family, error) {
+	err := d.complete()
+	if err == nil {
+		s.mu.RLock()
+		f := s.families[d.Name]
+		if f == nil || !f.equal(&d) {
+			err = s.clash(&d)
+			f = nil
+		}
+		s.mu.RUnlock()
+		if f != nil {
+			return f, nil
+		}
+	}
+	if err != nil {
+		s.conflicts.add(d.Name, err)
+		return nil, err
+	}
+	return newFamily(s, d), nil
+}
+
+// clash says what forbids a family of that description.
+func (s *Store) clash(d *Desc) error {
+	if s.reserved != "" && strings.HasPrefix(d.Name, s.reserved) {
+		return &ConflictError{Name: d.Name, With: s.reserved + "*", Why: "uses the prefix of the helper's own metrics"}
+	}
+	var holder *Family
+	d.reserved(func(n string) {
+		if h := s.names[n]; h != nil && holder == nil {
+			holder = h
+		}
+	})
+	if holder == nil {
+		return nil
+	}
+	why := "would share a sample name with"
+	if holder.desc.Name == d.Name {
+		why = "has another type or unit than"
+	}
+	return &ConflictError{Name: d.Name, With: "the " + holder.desc.Type.String() + " " + holder.desc.Name, Why: why}
+}
+
+// register puts a family into the table, or returns the equal one that is there.
+func (s *Store) register(f *Family) (*Family, error) {
+	if have := s.families[f.desc.Name]; have != nil && have.equal(&f.desc) {
+		return have, nil
+	}
+	if err := s.clash(&f.desc); err != nil {
+		s.conflicts.add(f.desc.Name, err)
+		return nil, err
+	}
+	f.desc.reserved(func(n string) { s.names[n] = f })
+	s.families[f.desc.Name] = f
+	s.sorted = nil
+	return f, nil
+}
+
+// unregister forgets a family that has no series left.
+func (s *Store) unregister(f *Family) {
+	f.desc.reserved(func(n string) { delete(s.names, n) })
+	delete(s.families, f.desc.Name)
+	s.sorted = nil
+}
+
+// Families returns all families that have series, sorted by name. The slice is shared
+// and must not be changed.
+func (s *Store) Families() []*Family {
+	s.mu.RLock()
+	list := s.sorted
+	s.mu.RUnlock()
+	if list != nil {
+		return list
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sorted == nil {
+		list = make([]*Family, 0, len(s.families))
+		for _, f := range s.families {
+			list = append(list, f)
+		}
+		slices.SortFunc(list, func(a, b *Family) int { return strings.Compare(a.desc.Name, b.desc.Name) })
+		s.sorted = list
+	}
+	return s.sorted
+}
+
+// Has reports whether a family of the app uses name, as its own or as one of its samples'.
+func (s *Store) Has(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.names[name] != nil
+}
+
+// Len returns the number of series in all.
+func (s *Store) Len() int { return int(s.count.Load()) }
+
+// Limits returns the bounds in force, defaults filled in.
+func (s *Store) Limits() Limits { return s.limits }
