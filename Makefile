@@ -40,7 +40,7 @@ soak: ## the logshipper's model test with SEEDS seeds
 	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)
 
 images: build ## three FROM scratch images, and their sizes
-	@for h in $(HELPERS); do docker build -q --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . >/dev/null || exit 1; done
+	@for h in $(HELPERS); do docker build -q --target image --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . >/dev/null || exit 1; done
 	@docker image ls --filter reference='pod-helpers/*:$(VERSION)' --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
 
 e2e-docker: images ## rung 3: the Pod made of plain containers

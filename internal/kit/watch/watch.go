@@ -25,7 +25,8 @@ func Files(ctx context.Context, paths []string, log *slog.Logger, changed func()
 	last := w.hash()
 	var events chan fsnotify.Event
 	var errs chan error
-	if n, err := fsnotify.NewWatcher(); err != nil {
+	n, err := fsnotify.NewWatcher()
+	if err != nil {
 		log.Warn("file notification not available, polling", "error", err, "every", poll)
 	} else {
 		defer n.Close()
@@ -61,6 +62,7 @@ func Files(ctx context.Context, paths []string, log *slog.Logger, changed func()
 			}
 			continue
 		case <-settle.C:
+			w.arm(n) // a directory may have appeared
 		case <-net.C:
 		}
 		if h := w.hash(); h != last {
@@ -75,7 +77,7 @@ type watcher struct {
 	seed  maphash.Seed
 }
 
-// arm watches the nearest existing directory of each path.
+// arm watches the nearest existing directory of each path. Watching one twice is no harm.
 func (w *watcher) arm(n *fsnotify.Watcher) {
 	for _, path := range w.paths {
 		dir := filepath.Dir(path)

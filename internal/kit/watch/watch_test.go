@@ -1,0 +1,62 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+func TestFiles_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	file := filepath.Join(dir, "a")
+	log, _ := kittest.Logs(t)
+	changes, done := make(chan struct{}, 10), make(chan struct{})
+	go func() { defer close(done); Files(t.Context(), []string{file}, log, func() { changes <- struct{}{} }) }()
+	t.Cleanup(func() { <-done })
+	wait := func(what string) {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("no change seen after %s", what)
+		}
+	}
+	put := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put("one")
+	wait("the directory and the file appeared")
+	kittest.Eventually(t, 5*time.Second, func() bool {
+		put("two")
+		select {
+		case <-changes:
+			return true
+		case <-time.After(300 * time.Millisecond):
+			put("three")
+			return false
+		}
+	}, "a change inside the new directory")
+	for len(changes) > 0 {
+		<-changes
+	}
+	put("last")
+	wait("the last content")
+	now := time.Now().Add(time.Minute)
+	if err := os.Chtimes(file, now, now); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changes:
+		t.Error("a touch without a change of content was called a change")
+	case <-time.After(4 * debounce):
+	}
+}
