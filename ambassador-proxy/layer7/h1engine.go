@@ -1,9 +1,99 @@
 package layer7
 
-import "net"
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
 
-// link is the engine's state of one connection.
-type link struct{}
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
+)
 
-// NewConn makes a pooled connection of a dialled one.
-func NewConn(c net.Conn) *Conn { return &Conn{Conn: c} }
+// H1Config of an HTTP/1.1 engine, one a listener. A zero value takes the default.
+type H1Config struct {
+	Route    Route
+	Observer Observer // may be nil
+	// Other takes over a connection that speaks HTTP/2 with prior knowledge or whose request asked for a Handover:
+	// everything that was read is read again from it. It owns the connection. Nil: such connections are refused.
+	Other func(net.Conn)
+
+	Limits      http1.Limits
+	Body        int64         // bytes of a request body; none
+	HeadTimeout time.Duration // from a request's first byte to the end of its head; 30 s
+	ClientIdle  time.Duration // between requests; 1 h: the app's pool should give up first
+	Forward     bool          // a forward proxy: CONNECT is handed over too
+}
+
+// H1 proxies HTTP/1.1 connections to HTTP/1.1 upstreams: one goroutine a connection, which drives the upstream's
+// connection too.
+type H1 struct {
+	cfg       H1Config
+	ctx       context.Context // ends with Close: picks and dials give up
+	cancel    context.CancelFunc
+	buffers   *buffers
+	exchanges sync.Pool
+	janitor   janitor
+	running   sync.WaitGroup
+
+	requests atomic.Int64 // in flight
+	last     atomic.Int64 // when one ended, Unix nanoseconds
+}
+
+// NewH1 makes an engine. Close it.
+func NewH1(cfg H1Config) *H1 {
+	if cfg.HeadTimeout == 0 {
+		cfg.HeadTimeout = 30 * time.Second
+	}
+	if cfg.ClientIdle == 0 {
+		cfg.ClientIdle = time.Hour
+	}
+	e := &H1{cfg: cfg, buffers: newBuffers()}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.exchanges.New = func() any { return newExchange(e) }
+	e.janitor.wake = make(chan struct{}, 1)
+	e.janitor.tick()
+	e.running.Go(func() { e.janitor.run(e.ctx) })
+	return e
+}
+
+// Serve proxies one client connection until it ends, and closes it unless it was handed over. c must be a bare
+// *net.TCPConn or *net.UnixConn to be fast; any net.Conn works.
+func (e *H1) Serve(c net.Conn) {
+	s := &session{e: e, c: newLink(c)}
+	s.c.pool = e.buffers
+	if !e.janitor.add(s.c, &e.running) {
+		c.Close()
+		return
+	}
+	defer e.running.Done()
+	s.run()
+	e.janitor.remove(s.c)
+	s.c.release()
+	if !s.handed {
+		c.Close()
+	}
+}
+
+// Busy is how many connections are open and how many requests are in flight.
+func (e *H1) Busy() (connections, requests int) {
+	return e.janitor.count(), int(e.requests.Load())
+}
+
+// LastActivity is when a request ended; now when one is in flight. Zero before the first.
+func (e *H1) LastActivity() time.Time {
+	if e.requests.Load() > 0 {
+		return time.Now()
+	}
+	if t := e.last.Load(); t != 0 {
+		return time.Unix(0, t)
+	}
+	return time.Time{}
+}
+
+// Close ends all connections at once and waits for their goroutines.
+func (e *H1) Close() {
+	e.cancel()
+	e.janitor.close()
+	e.running.Wait()
+}

@@ -32,6 +32,7 @@ const (
 	UpstreamReset
 	UpstreamBadResponse
 	UpstreamTruncated
+	UpstreamUnavailable
 	UpstreamTimeoutHeaders
 	UpstreamTimeoutIdle
 	RequestTimeout
@@ -118,6 +119,8 @@ func (r Reason) later() row {
 		return row{"upstream_bad_response", "malformed answer", 502, grpcUnavailable}
 	case UpstreamTruncated:
 		return row{"upstream_truncated", "answer cut short", 502, grpcUnavailable}
+	case UpstreamUnavailable:
+		return row{"upstream_unavailable", "answered 502, 503 or 504", 503, grpcUnavailable}
 	case UpstreamTimeoutHeaders:
 		return row{"upstream_timeout_headers", "no response header in time", 504, grpcDeadlineExceeded}
 	case UpstreamTimeoutIdle:
