@@ -111,10 +111,13 @@ func (h *Head) parseFields(request bool) Refusal {
 		maxCount = maxFields
 	}
 	for {
-		if i+1 >= len(src) {
+		if i == len(src) {
 			return More
 		}
 		if src[i] == '\r' {
+			if i+1 == len(src) {
+				return More
+			}
 			if src[i+1] != '\n' {
 				return BadFieldName
 			}
