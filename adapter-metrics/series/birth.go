@@ -38,7 +38,7 @@ func (s *Store) create(f *Family, src *Source, key []byte, push bool) (*Series, 
 	if err != nil {
 		return nil, err
 	}
-	return s.add(f, src, string(key)), nil
+	return s.add(f, src, string(key), false), nil
 }
 
 // fold returns the one series that stands for all that found no room. Only what adds
@@ -49,7 +49,7 @@ func (s *Store) fold(f *Family, src *Source, push bool, cause error) (*Series, e
 		return nil, cause
 	}
 	if f.other == nil {
-		f.other = s.add(f, src, string(f.appendKey(nil, otherLabels())))
+		f.other = s.add(f, src, string(f.appendKey(nil, otherLabels())), true)
 	}
 	return f.other, nil
 }
@@ -59,11 +59,12 @@ func otherLabels() []sample.Label {
 }
 
 // add makes the series; the caller holds the lock and has found room.
-func (s *Store) add(f *Family, src *Source, key string) *Series {
+func (s *Store) add(f *Family, src *Source, key string, other bool) *Series {
 	if have := s.index[key]; have != nil {
 		return have
 	}
 	x := newSeries(f, src, key)
+	x.other = other
 	f.plain = f.plain && plainKey(key)
 	s.index[key] = x
 	f.list = append(f.list, x)

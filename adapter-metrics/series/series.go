@@ -26,6 +26,7 @@ type Series struct {
 	proto string // the Metric message up to its value; guarded by fam.protoMu
 	fam   *Family
 	src   *Source
+	other bool
 
 	hist *histogram // Histogram
 	more *more      // Summary, sets, and distributions that arrive ready-made
@@ -63,7 +64,7 @@ func (x *Series) Family() *Family { return x.fam }
 func (x *Series) Removed() bool { return x.mark.Load() == removed }
 
 // Other reports whether this is the series that stands for all that found no room.
-func (x *Series) Other() bool { return x.fam.other == x }
+func (x *Series) Other() bool { return x.other }
 
 // touch keeps the series alive.
 func (x *Series) touch() bool {

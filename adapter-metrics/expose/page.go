@@ -1,0 +1,295 @@
+package expose
+
+import (
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+)
+
+// flushBytes is how much is collected before it goes out.
+const flushBytes = 64 << 10
+
+// page writes one exposition. It is used again by later scrapes.
+type page struct {
+	out         io.Writer
+	err         error // of the first failed write; later ones are not tried
+	buf         []byte
+	proto       bool
+	openMetrics bool
+	scheme      model.EscapingScheme
+
+	names  names
+	dist   series.Distribution
+	labels []byte          // of one series, escaped
+	body   []byte          // of one protobuf message
+	seen   map[string]bool // escaped label sets of one family
+}
+
+// names is how the running family appears under the page's escaping.
+type names struct {
+	full, base string
+	quoted     bool // the name needs quotes and stands between the braces
+	rewrite    bool // labels are not as they were rendered at birth
+}
+
+func (p *page) start(w io.Writer, format expfmt.Format) {
+	p.out, p.err, p.buf = w, nil, p.buf[:0]
+	p.proto = format.FormatType() == expfmt.TypeProtoDelim
+	p.openMetrics = format.FormatType() == expfmt.TypeOpenMetrics
+	p.scheme = format.ToEscapingScheme()
+}
+
+func (p *page) flush() {
+	if p.err == nil && len(p.buf) > 0 {
+		_, p.err = p.out.Write(p.buf)
+	}
+	p.buf = p.buf[:0]
+}
+
+func (p *page) family(f *series.Family) {
+	list := f.List()
+	if p.err != nil || len(list) == 0 {
+		return
+	}
+	p.name(f)
+	if p.proto {
+		p.protoFamily(f, list)
+		return
+	}
+	p.head(f.Desc())
+	for _, x := range list {
+		if x.Removed() {
+			continue
+		}
+		p.series(f.Desc(), x)
+		if len(p.buf) >= flushBytes {
+			p.flush()
+		}
+	}
+}
+
+// name works out the family's names. Most names fit the classic characters and most
+// escapings leave those alone, so nothing is to be done.
+func (p *page) name(f *series.Family) {
+	d, plain := f.Desc(), f.Plain()
+	p.names = names{full: d.Name, base: f.Base()}
+	switch {
+	case plain && p.scheme != model.DotsEscaping:
+		return
+	case p.scheme == model.NoEscaping:
+		p.names.quoted = !model.LegacyValidation.IsValidMetricName(d.Name)
+		return
+	}
+	clear(p.seen)
+	p.names.rewrite = true
+	p.names.full = model.EscapeName(d.Name, p.scheme)
+	p.names.base = p.names.full
+	switch d.Type {
+	case series.Counter:
+		p.names.base, _ = cutSuffix(p.names.full, "_total")
+	case series.Info:
+		p.names.base, _ = cutSuffix(p.names.full, "_info")
+	}
+}
+
+// head writes the comment lines: # HELP, # TYPE and, in OpenMetrics, # UNIT.
+func (p *page) head(d *series.Desc) {
+	name, typ := p.names.full, d.Type.String()
+	if p.openMetrics {
+		name = p.names.base
+	} else {
+		switch d.Type {
+		case series.Untyped:
+			typ = "untyped"
+		case series.Info, series.StateSet:
+			typ = "gauge"
+		}
+	}
+	p.comment("# TYPE ", name)
+	p.buf = append(append(p.buf, typ...), '\n')
+	if p.openMetrics && d.Unit != "" && d.Type != series.Info && d.Type != series.StateSet && strings.HasSuffix(name, "_"+d.Unit) {
+		p.comment("# UNIT ", name)
+		p.buf = append(append(p.buf, d.Unit...), '\n')
+	}
+	if d.Help == "" {
+		return
+	}
+	p.comment("# HELP ", name)
+	if p.openMetrics {
+		p.buf = series.AppendEscaped(p.buf, d.Help)
+	} else {
+		p.buf = appendHelp(p.buf, d.Help)
+	}
+	p.buf = append(p.buf, '\n')
+}
+
+func (p *page) comment(kind, name string) {
+	p.buf = append(p.buf, kind...)
+	if p.names.quoted {
+		p.buf = append(series.AppendEscaped(append(p.buf, '"'), name), '"')
+	} else {
+		p.buf = append(p.buf, name...)
+	}
+	p.buf = append(p.buf, ' ')
+}
+
+// appendHelp escapes as text 0.0.4 does: quotes stay.
+func appendHelp(b []byte, s string) []byte {
+	for i := range len(s) {
+		switch s[i] {
+		case '\\':
+			b = append(b, '\\', '\\')
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return b
+}
+
+func (p *page) series(d *series.Desc, x *series.Series) {
+	labels := x.Labels()
+	if p.names.rewrite {
+		if !p.escape(labels) {
+			return
+		}
+		labels = string(p.labels)
+	}
+	switch {
+	case d.Type == series.Histogram:
+		p.histogram(d, x, labels)
+	case d.Type == series.Summary:
+		p.summary(x, labels)
+	case p.names.rewrite:
+		p.sample("", labels, "", "")
+		p.value(x.Value())
+	default:
+		p.buf = append(p.buf, x.Text()...)
+		p.value(x.Value())
+	}
+}
+
+// escape puts a label set with escaped names into p.labels. It is false when the family
+// has had that set: two names can become one.
+func (p *page) escape(labels string) bool {
+	p.labels = p.labels[:0]
+	p.eachEscaped(labels, func(name, value string) {
+		if len(p.labels) > 0 {
+			p.labels = append(p.labels, ',')
+		}
+		p.labels = append(append(p.labels, name...), '=', '"')
+		p.labels = append(series.AppendEscaped(p.labels, value), '"')
+	})
+	if p.seen[string(p.labels)] {
+		return false
+	}
+	p.seen[string(p.labels)] = true
+	return true
+}
+
+// eachEscaped yields labels with escaped names, the first of those that became equal.
+func (p *page) eachEscaped(labels string, yield func(name, value string)) {
+	var had []string
+	series.EachLabel(labels, func(name, value string) {
+		if name = model.EscapeName(name, p.scheme); !slices.Contains(had, name) {
+			had = append(had, name)
+			yield(name, value)
+		}
+	})
+}
+
+// sample writes name+suffix{labels,extra="value"} and a space.
+func (p *page) sample(suffix, labels, extra, value string) {
+	b, open := p.buf, false
+	if p.names.quoted {
+		b = series.AppendEscaped(append(b, '{', '"'), p.names.full)
+		b = append(append(b, suffix...), '"')
+		open = true
+	} else {
+		b = append(append(b, p.names.full...), suffix...)
+	}
+	if labels != "" {
+		b = append(append(b, separator(open)), labels...)
+		open = true
+	}
+	if extra != "" {
+		b = append(append(b, separator(open)), extra...)
+		b = append(append(append(b, '=', '"'), value...), '"')
+		open = true
+	}
+	if open {
+		b = append(b, '}')
+	}
+	p.buf = append(b, ' ')
+}
+
+func separator(open bool) byte {
+	if open {
+		return ','
+	}
+	return '{'
+}
+
+func (p *page) histogram(d *series.Desc, x *series.Series, labels string) {
+	x.Distribution(&p.dist)
+	bounds, rendered := d.Buckets.Bounds(), d.Buckets.Rendered(p.openMetrics)
+	for i, pt := range p.dist.Points {
+		le := ""
+		if p.dist.Native && i < len(bounds) {
+			le = rendered[i]
+		} else {
+			le = series.FormatBound(pt.At, p.openMetrics)
+		}
+		p.sample("_bucket", labels, "le", le)
+		p.value(pt.Value)
+	}
+	p.sample("_bucket", labels, "le", "+Inf")
+	p.count(p.dist.Count)
+	if p.openMetrics && len(p.dist.Points) > 0 && p.dist.Points[0].At < 0 {
+		return // OpenMetrics 1.0, "Histogram": no sum, and so no count, with negative buckets
+	}
+	p.sumAndCount(labels)
+}
+
+func (p *page) summary(x *series.Series, labels string) {
+	x.Distribution(&p.dist)
+	for _, pt := range p.dist.Points {
+		p.sample("", labels, "quantile", series.FormatBound(pt.At, p.openMetrics))
+		p.value(pt.Value)
+	}
+	p.sumAndCount(labels)
+}
+
+func (p *page) sumAndCount(labels string) {
+	p.sample("_sum", labels, "", "")
+	p.value(p.dist.Sum)
+	p.sample("_count", labels, "", "")
+	p.count(p.dist.Count)
+}
+
+func (p *page) value(v float64) {
+	p.buf = append(appendValue(p.buf, v), '\n')
+}
+
+func (p *page) count(n uint64) {
+	p.buf = append(strconv.AppendUint(p.buf, n, 10), '\n')
+}
+
+// appendValue writes whole numbers without an exponent, which is also the fastest way.
+func appendValue(b []byte, v float64) []byte {
+	if i := int64(v); float64(i) == v && i > -1<<53 && i < 1<<53 && (i != 0 || !math.Signbit(v)) {
+		return strconv.AppendInt(b, i, 10)
+	}
+	if math.IsInf(v, 1) {
+		return append(b, "+Inf"...)
+	}
+	return strconv.AppendFloat(b, v, 'g', -1, 64)
+}
