@@ -14,4 +14,6 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require golang.org/x/sync v0.25.0 // indirect
+
 replace github.com/pod-helpers/pod-helpers/internal/kit => ../internal/kit

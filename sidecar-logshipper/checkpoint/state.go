@@ -28,8 +28,9 @@ type File struct {
 	Generation uint64   `json:"generation,string"` // record.Source.Generation
 	Epoch      int      `json:"epoch,omitempty"`   // times that this inode was truncated and began again
 	Key        find.Key `json:"key"`
-	Head       Mark     `json:"head"` // of the first bytes
-	Size       int64    `json:"size"` // last seen
+	Born       int64    `json:"born,string"` // Unix nanoseconds from which the times of its records count
+	Head       Mark     `json:"head"`        // of the first bytes
+	Size       int64    `json:"size"`        // last seen
 	// Frozen means that nothing more will be written: a copy, or a compressed file.
 	Frozen bool `json:"frozen,omitempty"`
 	// Finished is when all of it had been acknowledged and it was let go: a tombstone, so that it is not read again.

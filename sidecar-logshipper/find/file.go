@@ -91,3 +91,12 @@ func List(dir string) ([]File, error) {
 	}
 	return files, nil
 }
+
+// DirModified is when an entry of a directory was last made, renamed or removed; zero when it cannot be told.
+func DirModified(dir string) time.Time {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}

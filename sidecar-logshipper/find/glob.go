@@ -48,6 +48,16 @@ func (g *Globs) Match() (paths []string, problems []error) {
 	return paths, compact(problems)
 }
 
+// Matches says that the patterns cover a path, whether or not it exists.
+func (g *Globs) Matches(path string) bool {
+	for _, p := range g.Paths {
+		if ok, _ := doublestar.PathMatch(p, path); ok && !g.excluded(path) {
+			return true
+		}
+	}
+	return false
+}
+
 // Base is the directory under which a pattern can match: what to watch before anything is there.
 func Base(pattern string) string {
 	base, _ := doublestar.SplitPattern(filepath.ToSlash(pattern))

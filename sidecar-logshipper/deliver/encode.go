@@ -1,0 +1,68 @@
+package deliver
+
+import (
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// Route is how the records of one input reach one output.
+type Route struct {
+	Framer record.Framer  // nil: every newline ends a record
+	Stages []record.Stage // none: chunks go to the encoder as they stand
+}
+
+// encoder turns pieces into a body. Not for concurrent use: Lane.encoding guards it.
+type encoder struct {
+	out    output.Encoder
+	routes []Route // by input
+	rec    record.Record
+	count  *Counters
+}
+
+// encode appends the body of pieces to dst. The first time it runs the stages and notes what they keep; later, for the parts
+// of a batch that was refused, it keeps to that.
+func (e *encoder) encode(dst []byte, pieces []piece) ([]byte, int) {
+	dst = e.out.Begin(dst)
+	total := 0
+	for i := range pieces {
+		n := 0
+		if p := &pieces[i]; len(e.routes[p.input].Stages) == 0 {
+			dst, n = e.out.AppendChunk(dst, &p.chunk)
+		} else {
+			dst, n = e.records(dst, p)
+		}
+		total += n
+	}
+	return e.out.End(dst), total
+}
+
+func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
+	decided := p.keep != nil
+	i := 0
+	for start, end := range p.chunk.Records() {
+		e.rec.Reset(&p.chunk, start, end)
+		drop := e.apply(p.input)
+		if !decided {
+			p.keep = append(p.keep, drop == "")
+			if drop != "" {
+				e.count.Dropped.WithLabelValues(drop).Inc()
+				e.count.DroppedBytes.WithLabelValues(drop).Add(float64(end - start))
+			}
+		}
+		if p.keep[i] {
+			dst = e.out.AppendRecord(dst, &e.rec)
+			n++
+		}
+		i++
+	}
+	return dst, n
+}
+
+func (e *encoder) apply(input int) (drop string) {
+	for _, s := range e.routes[input].Stages {
+		if drop := s.Apply(&e.rec); drop != "" {
+			return drop
+		}
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+package deliver
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// stuckAfter without an acknowledgement, while there is something to deliver and no retry, a lane counts as stuck.
+const stuckAfter = 60 * time.Second
+
+// health is what a lane knows of itself.
+type health struct {
+	mu       sync.Mutex
+	acked    time.Time // last progress
+	failing  time.Time // last failed attempt, zero after a success
+	lastErr  error
+	errCount int
+}
+
+func (h *health) progress(now time.Time) {
+	h.mu.Lock()
+	h.acked = now
+	h.mu.Unlock()
+}
+
+func (h *health) succeeded() {
+	h.mu.Lock()
+	h.failing, h.errCount = time.Time{}, 0
+	h.mu.Unlock()
+}
+
+func (h *health) failed(err error, now time.Time) {
+	h.mu.Lock()
+	h.failing, h.lastErr = now, err
+	h.errCount++
+	h.mu.Unlock()
+}
+
+// Status is what a person wants to know of one output.
+type Status struct {
+	Name         string
+	Failing      bool
+	Error        string // of the last failed attempt, "" when there was none
+	Attempts     int    // failed in a row
+	BacklogBytes int64
+	LastAck      time.Time
+}
+
+// Status reports the lane.
+func (l *Lane) Status() Status {
+	l.health.mu.Lock()
+	defer l.health.mu.Unlock()
+	s := Status{Name: l.Name, Failing: !l.health.failing.IsZero(), Attempts: l.health.errCount, BacklogBytes: l.Set.Backlog(l.Index), LastAck: l.health.acked}
+	if l.health.lastErr != nil {
+		s.Error = l.health.lastErr.Error()
+	}
+	return s
+}
+
+// Live is nil, or says that the lane has something to deliver, is not retrying, and has not moved for a minute.
+func (l *Lane) Live(now time.Time) error {
+	s := l.Status()
+	if s.BacklogBytes == 0 || s.Failing {
+		if s.BacklogBytes == 0 {
+			l.health.progress(now)
+		}
+		return nil
+	}
+	if still := now.Sub(s.LastAck); still > stuckAfter {
+		return fmt.Errorf("output %s has not moved for %s with %d bytes to deliver", l.Name, still.Round(time.Second), s.BacklogBytes)
+	}
+	return nil
+}
+
+// Counters are the metrics of delivery.
+type Counters struct {
+	Records      *prometheus.CounterVec // output
+	Bytes        *prometheus.CounterVec // output
+	Retries      *prometheus.CounterVec // output, reason
+	Dropped      *prometheus.CounterVec // reason
+	DroppedBytes *prometheus.CounterVec // reason
+	InFlight     prometheus.Gauge
+}
+
+// NewCounters registers them; dropped and droppedBytes are shared with the other stages.
+func NewCounters(r prometheus.Registerer, dropped, droppedBytes *prometheus.CounterVec) *Counters {
+	c := &Counters{
+		Records:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_output_records_total", Help: "Records that the output has acknowledged."}, []string{"output"}),
+		Bytes:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_output_bytes_total", Help: "Encoded bytes that the output has acknowledged, before compression."}, []string{"output"}),
+		Retries:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_output_retries_total", Help: "Attempts that failed and are made again, by reason."}, []string{"output", "reason"}),
+		InFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "logshipper_memory_in_flight_bytes", Help: "Memory taken by what is read and not yet acknowledged; bounded by --memory."}),
+		Dropped:  dropped, DroppedBytes: droppedBytes,
+	}
+	r.MustRegister(c.Records, c.Bytes, c.Retries, c.InFlight)
+	return c
+}

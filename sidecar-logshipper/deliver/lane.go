@@ -1,0 +1,196 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+// Config is what a Lane needs.
+type Config struct {
+	Index  int    // of the lane in the Set
+	Name   string // of the output
+	Set    *tail.Set
+	Out    output.Output
+	Routes []Route // by input
+	// Memory is shared by all lanes: what is read and not yet acknowledged.
+	Memory *semaphore.Weighted
+	Dead   *DeadLetters
+	Tap    *Tap
+	Log    *slog.Logger
+}
+
+// Lane drives one output.
+type Lane struct {
+	Config
+	count    *Counters
+	encoding sync.Mutex
+	enc      encoder
+	spare    []byte // body of a part of a batch; only the sender uses it
+	full     chan *batch
+	idle     chan *batch
+	limit    atomic.Int64 // input bytes of a batch; halved by 413
+	health   health
+}
+
+// NewLane makes a lane; Run starts it.
+func NewLane(c Config, count *Counters) (*Lane, error) {
+	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, 2)}
+	l.enc = encoder{out: c.Out, routes: c.Routes, count: count}
+	l.limit.Store(batchBytes)
+	l.idle <- newBatch()
+	l.idle <- newBatch()
+	l.health.progress(time.Now())
+	if r, ok := c.Out.(output.Resumable); ok {
+		if err := r.Resume(c.Set.Resumed(c.Index)); err != nil {
+			return nil, fmt.Errorf("resume output %s: %w", c.Name, err)
+		}
+	}
+	return l, nil
+}
+
+// Run reads, encodes and sends until ctx ends, then waits for the request under way to give up.
+func (l *Lane) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { l.fillBatches(ctx) })
+	wg.Go(func() { l.sendBatches(ctx) })
+	wg.Wait()
+}
+
+// fillBatches reads what is ready, in turns, and hands a batch over when it is full or old.
+func (l *Lane) fillBatches(ctx context.Context) {
+	defer close(l.full)
+	f := filler{Lane: l, flush: time.NewTimer(time.Hour)}
+	defer f.flush.Stop()
+	for ctx.Err() == nil {
+		if f.turn(ctx) {
+			continue
+		}
+		if f.due() {
+			f.handOver(ctx)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.Set.Wake(l.Index):
+		case <-f.flush.C:
+		}
+	}
+}
+
+type filler struct {
+	*Lane
+	b     *batch // nil: none begun
+	ready []*tail.Generation
+	flush *time.Timer
+}
+
+// due says that the begun batch must not wait longer.
+func (f *filler) due() bool {
+	if f.b == nil || f.b.empty() {
+		return false
+	}
+	wait := flushAfter - time.Since(f.b.opened)
+	if wait <= 0 || f.Set.Closing() {
+		return true
+	}
+	f.flush.Reset(wait)
+	return false
+}
+
+// turn gives each file that is ready its turn and says whether anything was read.
+func (f *filler) turn(ctx context.Context) (took bool) {
+	f.ready = f.Set.Ready(f.Index, f.ready[:0])
+	for _, g := range f.ready {
+		for left := turnBytes; left > 0; {
+			if f.b == nil && !f.begin(ctx) {
+				return false
+			}
+			n, verdict := f.read(g)
+			if verdict == tail.Full {
+				f.makeRoom(ctx)
+				continue
+			}
+			if verdict == tail.Nothing {
+				break
+			}
+			took, left = true, left-n
+			if f.b.free() < minRead || len(f.b.raw) >= int(f.limit.Load()) {
+				f.handOver(ctx)
+			}
+		}
+	}
+	return took
+}
+
+// begin takes an empty batch and its share of the memory budget.
+func (f *filler) begin(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case b := <-f.idle:
+		b.budget = int64(cap(b.raw)) * perByte
+		if f.Memory.Acquire(ctx, b.budget) != nil {
+			return false
+		}
+		f.count.InFlight.Add(float64(b.budget))
+		f.b = b
+		return true
+	}
+}
+
+// makeRoom answers a buffer that is too small for a record: an empty batch instead of a begun one, else a larger buffer.
+func (f *filler) makeRoom(ctx context.Context) {
+	if !f.b.empty() {
+		f.handOver(ctx)
+		return
+	}
+	f.b.raw = make([]byte, 0, 2*cap(f.b.raw))
+}
+
+// read reads once from g into the batch.
+func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
+	b := f.b
+	room := b.raw[len(b.raw):cap(b.raw)]
+	if most := max(int(f.limit.Load()), minRead) + tail.Margin; !f.grown() && len(room) > most {
+		room = room[:most] // the destination wants smaller bodies
+	}
+	seg, used, verdict := f.Set.Read(f.Index, g, room, f.Routes[g.Input].Framer, nil)
+	if verdict != tail.Took {
+		return 0, verdict
+	}
+	if b.empty() {
+		b.opened = time.Now()
+	}
+	b.raw = b.raw[:len(b.raw)+used]
+	b.segments = append(b.segments, seg)
+	if len(seg.Chunk.Data) > 0 {
+		b.pieces = append(b.pieces, piece{chunk: seg.Chunk, input: g.Input})
+		f.Tap.See(&seg.Chunk)
+	}
+	return int(seg.Chunk.Next - seg.Chunk.Offset), verdict
+}
+
+// grown says that the buffer was enlarged for one long record.
+func (f *filler) grown() bool { return cap(f.b.raw) > batchBytes+tail.Margin }
+
+// handOver encodes the batch and gives it to the sender.
+func (f *filler) handOver(ctx context.Context) {
+	b := f.b
+	f.b = nil
+	f.encoding.Lock()
+	b.body, b.records = f.enc.encode(b.body[:0], b.pieces)
+	f.encoding.Unlock()
+	select {
+	case f.full <- b:
+	case <-ctx.Done():
+	}
+}

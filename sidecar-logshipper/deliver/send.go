@@ -1,0 +1,191 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+const (
+	retryFirst  = 250 * time.Millisecond
+	retryMost   = 30 * time.Second
+	smallestCut = 16 << 10 // input bytes to which 413 makes batches shrink
+)
+
+// sendBatches delivers batches one after the other, so that acknowledgements come in the order of reading.
+func (l *Lane) sendBatches(ctx context.Context) {
+	for b := range l.full {
+		if l.deliver(ctx, b) != nil {
+			continue // the process ends: what is left is read again by the next one
+		}
+		state := ""
+		if r, ok := l.Out.(output.Resumable); ok {
+			state = r.State()
+		}
+		l.Set.Acknowledge(l.Index, b.segments, state)
+		l.health.progress(time.Now())
+		l.recycle(b)
+	}
+}
+
+func (l *Lane) recycle(b *batch) {
+	l.Memory.Release(b.budget)
+	l.count.InFlight.Sub(float64(b.budget))
+	if cap(b.raw) > batchBytes+tail.Margin {
+		*b = *newBatch()
+	}
+	b.reset()
+	l.idle <- b
+}
+
+// deliver returns nil when every record of the batch was taken, or refused for good and buried.
+func (l *Lane) deliver(ctx context.Context, b *batch) error {
+	if b.records == 0 {
+		return ctx.Err()
+	}
+	return l.resolve(ctx, b.pieces, l.send(ctx, wire(b.body, b.records, b.pieces)), b.records)
+}
+
+// again delivers a part of a batch that was refused as a whole.
+func (l *Lane) again(ctx context.Context, pieces []piece) error {
+	if len(pieces) == 0 {
+		return nil
+	}
+	l.encoding.Lock()
+	var n int
+	l.spare, n = l.enc.encode(l.spare[:0], pieces)
+	l.encoding.Unlock()
+	if n == 0 {
+		return nil
+	}
+	return l.resolve(ctx, pieces, l.send(ctx, wire(l.spare, n, pieces)), n)
+}
+
+func wire(body []byte, records int, pieces []piece) *output.Batch {
+	first := &pieces[0].chunk
+	return &output.Batch{Body: body, Records: records, FirstID: first.Source.ID(first.Offset)}
+}
+
+// resolve acts on a final answer.
+func (l *Lane) resolve(ctx context.Context, pieces []piece, err error, records int) error {
+	var large *output.TooLarge
+	var rejected *output.Rejected
+	var partial *output.Partial
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &partial):
+		return l.partly(ctx, pieces, partial)
+	case errors.As(err, &large):
+		l.limit.Store(max(smallestCut, l.limit.Load()/2))
+	case !errors.As(err, &rejected):
+		return err
+	}
+	if records == 1 {
+		one, _ := single(pieces, 0)
+		return l.bury(ctx, one, err.Error())
+	}
+	left, right := halve(pieces)
+	if err := l.again(ctx, left); err != nil {
+		return err
+	}
+	return l.again(ctx, right)
+}
+
+// partly buries what was refused record by record, and sends again what may be.
+func (l *Lane) partly(ctx context.Context, pieces []piece, p *output.Partial) error {
+	for _, item := range p.Rejected {
+		if one, ok := single(pieces, item.Index); ok {
+			if err := l.bury(ctx, one, item.Reason); err != nil {
+				return err
+			}
+		}
+	}
+	var retry []piece
+	for _, i := range p.Retry {
+		if one, ok := single(pieces, i); ok {
+			retry = append(retry, one)
+		}
+	}
+	if len(retry) == 0 {
+		return nil
+	}
+	l.count.Retries.WithLabelValues(l.Name, "partial").Inc()
+	wait := max(p.After, retryFirst)
+	if err := backoff.Sleep(ctx, wait); err != nil {
+		return err
+	}
+	return l.again(ctx, retry)
+}
+
+// send makes attempts until the answer is final: nil, too large, rejected, partial, or the end of ctx.
+func (l *Lane) send(ctx context.Context, b *output.Batch) error {
+	wait := backoff.New(retryFirst, retryMost)
+	for {
+		err := l.Out.Send(ctx, b)
+		if err == nil {
+			l.health.succeeded()
+			l.count.Records.WithLabelValues(l.Name).Add(float64(b.Records))
+			l.count.Bytes.WithLabelValues(l.Name).Add(float64(len(b.Body)))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if final(err) {
+			var partial *output.Partial
+			if errors.As(err, &partial) {
+				l.count.Records.WithLabelValues(l.Name).Add(float64(b.Records - len(partial.Rejected) - len(partial.Retry)))
+			}
+			return err
+		}
+		reason, after := "network", time.Duration(0)
+		var retryable *output.Retryable
+		if errors.As(err, &retryable) {
+			reason, after = retryable.Reason, retryable.After
+		}
+		if after == 0 {
+			after = wait.Next()
+		}
+		l.count.Retries.WithLabelValues(l.Name, reason).Inc()
+		l.health.failed(err, time.Now())
+		l.Log.Warn("output does not take a batch, will try again", "output", l.Name, "reason", reason, "error", err)
+		if err := backoff.Sleep(ctx, after); err != nil {
+			return err
+		}
+	}
+}
+
+func final(err error) bool {
+	var (
+		large    *output.TooLarge
+		rejected *output.Rejected
+		partial  *output.Partial
+	)
+	return errors.As(err, &large) || errors.As(err, &rejected) || errors.As(err, &partial)
+}
+
+// bury writes the record of a piece to the dead letters.
+func (l *Lane) bury(ctx context.Context, p piece, reason string) error {
+	wait := backoff.New(retryFirst, retryMost)
+	var rec record.Record
+	rec.Reset(&p.chunk, 0, len(p.chunk.Data))
+	l.count.Dropped.WithLabelValues("rejected").Inc()
+	l.count.DroppedBytes.WithLabelValues("rejected").Add(float64(len(p.chunk.Data)))
+	for {
+		err := l.Dead.Write(l.Name, reason, &rec)
+		if err == nil {
+			return nil
+		}
+		l.Log.Error("cannot write dead letter, will try again", "output", l.Name, "error", err)
+		if err := backoff.Sleep(ctx, wait.Next()); err != nil {
+			return err
+		}
+	}
+}

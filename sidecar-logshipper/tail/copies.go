@@ -1,0 +1,232 @@
+package tail
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+)
+
+// inspect decides about a suspect: is what was read still there, and if not, where is the rest of it?
+// The rest of a file that was copied and truncated exists in the copy alone.
+func (s *Set) inspect(g *Generation) {
+	s.mu.Lock()
+	c := *g.furthest()
+	unread := g.size - g.cursors[0].read
+	for i := range g.cursors {
+		unread = max(unread, g.size-g.cursors[i].read)
+	}
+	s.mu.Unlock()
+	f, ok := g.file()
+	if !ok {
+		return
+	}
+	st, err := find.StatOpen(f)
+	if err == nil && st.Size >= c.read && hasBytes(f, c.read, c.tail) {
+		s.update(func() { g.suspect, g.size = false, st.Size })
+		return
+	}
+	wanted := lost{path: g.Source.Path, key: g.key, head: g.head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
+	found, src := s.findRest(wanted)
+	if src == nil && g.looks < maxLooks {
+		g.looks++
+		return
+	}
+	s.split(g, found, src, unread)
+}
+
+// split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode.
+func (s *Set) split(g *Generation, found copyOf, src source, unread int64) {
+	old := g.key
+	s.epochs[old]++
+	s.update(func() {
+		_ = g.src.Close()
+		g.frozen, g.suspect = true, false
+		if src != nil {
+			g.src, g.key, g.now, g.size = src, found.Key, found.Path, found.length
+			return
+		}
+		g.src, g.key, g.now, g.size = nothing{}, find.Key{}, "", 0
+		for i := range g.cursors {
+			g.size = max(g.size, g.cursors[i].read)
+		}
+		for i := range g.cursors {
+			if c := &g.cursors[i]; c.read < g.size { // it fell behind, and what it had not read is gone
+				c.read = g.size
+				c.acked.Offset = g.size
+			}
+		}
+	})
+	s.buryHeld(g.Source.Path)
+	s.adoptSiblings(g.Source.Path, g.Input)
+	switch {
+	case src != nil:
+		s.count.rotation("copytruncate")
+	case unread > 0:
+		s.count.rotation("truncate")
+		s.count.dropped("truncated_unread", 0, unread)
+		s.log.Error("file was truncated before it was read, and no copy holds the rest", "path", g.Source.Path, "bytes", unread)
+	default:
+		s.count.rotation("truncate")
+	}
+	if f, err := find.Stat(g.Source.Path); err == nil && f.Key == old {
+		s.see(f, g.Input)
+	}
+}
+
+// nothing is the source of bytes that are lost.
+type nothing struct{}
+
+func (nothing) ReadAt([]byte, int64) (int, error) { return 0, nil }
+func (nothing) Close() error                      { return nil }
+
+// lost describes the generation whose rest is looked for.
+type lost struct {
+	path   string
+	key    find.Key // where it is not any more
+	head   checkpoint.Mark
+	offset int64
+	has    func(source) bool // the bytes before offset are right
+}
+
+type copyOf struct {
+	find.File
+	length int64 // inflated
+}
+
+// findRest looks through the directory, the globs aside, for a file with the same head and the same bytes before the offset.
+func (s *Set) findRest(l lost) (copyOf, source) {
+	if l.head.Len == 0 || l.offset == 0 {
+		return copyOf{}, nil
+	}
+	files, _ := find.List(filepath.Dir(l.path))
+	slices.SortFunc(files, func(a, b find.File) int { return b.Modified.Compare(a.Modified) })
+	for _, f := range files {
+		if f.Key == l.key || s.byKey(f.Key) != nil {
+			continue
+		}
+		if t, ok := s.tombstones[f.Key]; ok && t.Path == l.path && t.Size >= f.Size {
+			continue
+		}
+		src, length, _, err := open(f.Path)
+		if err != nil {
+			continue
+		}
+		if length >= l.offset && hasHead(src, l.head) && l.has(src) {
+			return copyOf{f, length}, src
+		}
+		_ = src.Close()
+	}
+	return copyOf{}, nil
+}
+
+// isCopy says that a matched file is, or is becoming, a copy of a generation that is known: a copytruncate in its first
+// half, or a rotated file that was copied. Names alone prove nothing and neither do equal heads: only a file that is named
+// like a rotation of another one, is younger, and has the same bytes as far as it goes, is held back, and only as long as
+// that stays true.
+func (s *Set) isCopy(f find.File) bool {
+	for _, g := range s.order {
+		if g.frozen || !rotationOf(f.Path, g.Source.Path) || f.Key.Birth < g.key.Birth {
+			continue
+		}
+		live, ok := g.file()
+		if st, err := find.StatOpen(live); !ok || err != nil || f.Size > st.Size {
+			continue
+		}
+		if sameTail(f, live) {
+			s.held[f.Key] = f
+			return true
+		}
+	}
+	delete(s.held, f.Key)
+	for _, t := range s.tombstones {
+		if rotationOf(f.Path, t.Path) && s.wasRead(f, t) {
+			s.bury(f, t.Path)
+			return true
+		}
+	}
+	return false
+}
+
+// buryHeld makes tombstones of the copies of path that do not hold more than was read.
+func (s *Set) buryHeld(path string) {
+	for key, f := range s.held {
+		if rotationOf(f.Path, path) {
+			delete(s.held, key)
+			if s.byKey(key) == nil {
+				s.bury(f, path)
+			}
+		}
+	}
+}
+
+// bury makes a tombstone of a copy whose bytes were read elsewhere.
+func (s *Set) bury(f find.File, path string) {
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	last := make([]byte, min(f.Size, markerBytes))
+	_, _ = file.ReadAt(last, f.Size-int64(len(last)))
+	end := checkpoint.Position{Offset: f.Size, Marker: markOf(last)}
+	t := checkpoint.File{Path: path, Now: f.Path, Generation: s.generationID(f.Key, 0), Key: f.Key, Born: bornAt(f), Size: f.Size, Finished: time.Now(), Positions: map[string]checkpoint.Position{}}
+	t.Head, _ = headOf(file, headBytes)
+	for _, name := range s.lanes {
+		t.Positions[name] = end
+	}
+	s.update(func() { s.tombstones[f.Key] = t })
+}
+
+// wasRead says that f holds exactly what a finished generation held.
+func (s *Set) wasRead(f find.File, t checkpoint.File) bool {
+	if f.Size != t.Size || t.Head.Len == 0 {
+		return false
+	}
+	src, length, _, err := open(f.Path)
+	if err != nil {
+		return false
+	}
+	defer src.Close()
+	return length == t.Size && hasHead(src, t.Head) && hasMarker(src, lastPosition(t))
+}
+
+// sameTail says that f's head and last bytes stand at the same place in live.
+func sameTail(f find.File, live source) bool {
+	src, length, compressed, err := open(f.Path)
+	if err != nil {
+		return false
+	}
+	defer src.Close()
+	if length == 0 || compressed {
+		return length == 0
+	}
+	head, err := headOf(src, headBytes)
+	if err != nil || !hasHead(live, head) {
+		return false
+	}
+	last := make([]byte, min(length, markerBytes))
+	n, _ := src.ReadAt(last, length-int64(len(last)))
+	return n == len(last) && hasBytes(live, length, last)
+}
+
+// rotationOf says that path is named like a rotation of base.
+func rotationOf(path, base string) bool {
+	rest, ok := strings.CutPrefix(path, base)
+	return ok && rotatedSuffix.MatchString(rest)
+}
+
+// lastPosition is the position of a tombstone at its end.
+func lastPosition(t checkpoint.File) checkpoint.Position {
+	var last checkpoint.Position
+	for _, p := range t.Positions {
+		if p.Offset >= last.Offset {
+			last = p
+		}
+	}
+	return last
+}

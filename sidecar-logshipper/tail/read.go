@@ -1,0 +1,213 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// Segment is a run of records that an output has read and must acknowledge.
+type Segment struct {
+	Generation *Generation
+	Chunk      record.Chunk
+	marker     checkpoint.Mark
+}
+
+// Verdict is how a Read ended.
+type Verdict int
+
+// The verdicts.
+const (
+	Took    Verdict = iota // a segment was read; it may hold no record when an overlong line was dropped
+	Nothing                // no complete record for now
+	Full                   // buf is full and holds no complete record: read again with a larger one
+)
+
+// Margin is how much larger than a record a buffer must be to read it.
+const Margin = markerBytes + 1
+
+// Read reads the next complete records of g for one output into buf and returns how much of buf they take up. The bytes
+// before the cursor are read again and compared with what they were, so that a file that was truncated and written anew is
+// noticed before any of it is taken for what followed. Each output calls it from one goroutine at a time.
+func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, ends []int) (Segment, int, Verdict) {
+	s.mu.Lock()
+	c := g.cursors[lane]
+	src, phase := g.src, s.phase(g, time.Now())
+	s.mu.Unlock()
+
+	if c.read == 0 || len(c.tail) == 0 && c.acked.Offset == c.read {
+		if next, ok := skipHole(src, c.read); ok {
+			s.move(lane, g, next, nil, true)
+			return Segment{}, 0, Nothing
+		}
+	}
+	prefix := len(c.tail)
+	n, err := src.ReadAt(buf, c.read-int64(prefix))
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.pause(lane, g, err)
+		return Segment{}, 0, Nothing
+	}
+	if n < prefix || !bytes.Equal(buf[:prefix], c.tail) {
+		s.suspect(g)
+		return Segment{}, 0, Nothing
+	}
+	data, atEnd := buf[prefix:n], n < len(buf)
+	limit := len(buf)-Margin >= s.inputs[g.Input].MaxLine
+	data, ends = complete(data, framer, ends, atEnd, phase, limit)
+	switch {
+	case len(data) > 0:
+		return s.take(lane, g, c.read, buf[:prefix+len(data)], data, ends)
+	case !atEnd && limit:
+		return s.overlong(lane, g, src, c.read, buf, phase)
+	case !atEnd:
+		return Segment{}, 0, Full
+	}
+	s.stuck(lane, g, c.read+int64(n-prefix), phase)
+	return Segment{}, 0, Nothing
+}
+
+// complete cuts data after its last complete record. A group of lines that has reached the limit is complete as it is.
+func complete(data []byte, framer record.Framer, ends []int, atEnd bool, phase int, limit bool) ([]byte, []int) {
+	if !atEnd || phase < phaseSettled {
+		data = data[:bytes.LastIndexByte(data, '\n')+1]
+	}
+	if framer == nil || len(data) == 0 {
+		return data, nil
+	}
+	ends, n := framer.Frame(ends[:0], data, atEnd && phase >= phaseQuiet)
+	if n == 0 && limit && !atEnd {
+		ends, n = framer.Frame(ends[:0], data, true)
+	}
+	return data[:n], ends
+}
+
+// take moves the cursor over data, which ends the used part of the buffer.
+func (s *Set) take(lane int, g *Generation, at int64, used, data []byte, ends []int) (Segment, int, Verdict) {
+	next := at + int64(len(data))
+	seg := Segment{
+		Generation: g,
+		Chunk:      record.Chunk{Source: g.Source, Data: data, Offset: at, Next: next, Ends: ends, Time: g.time(at)},
+		marker:     markOf(used),
+	}
+	s.move(lane, g, next, used, false)
+	return seg, len(used), Took
+}
+
+// overlong handles a record that is longer than max_line: it looks for its end and applies the policy.
+func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte, phase int) (Segment, int, Verdict) {
+	in := &s.inputs[g.Input]
+	s.mu.Lock()
+	prefix := len(g.cursors[lane].tail)
+	s.mu.Unlock()
+	data := buf[prefix : prefix+in.MaxLine]
+	if in.Overlong == OverlongSplit {
+		s.count.Overlong.Inc()
+		return s.take(lane, g, at, buf[:prefix+in.MaxLine], data, []int{in.MaxLine})
+	}
+	next, found := findNewline(src, at+int64(in.MaxLine))
+	if !found && phase < phaseSettled {
+		s.stuck(lane, g, next, phase)
+		return Segment{}, 0, Nothing
+	}
+	s.count.Overlong.Inc()
+	var last [markerBytes]byte
+	n, _ := src.ReadAt(last[:], next-markerBytes)
+	seg := Segment{
+		Generation: g,
+		Chunk:      record.Chunk{Source: g.Source, Data: data, Offset: at, Next: next, Ends: []int{len(data)}, Truncated: true, Time: g.time(at)},
+		marker:     markOf(last[:n]),
+	}
+	if in.Overlong == OverlongDrop {
+		seg.Chunk.Data, seg.Chunk.Ends, seg.Chunk.Truncated = nil, nil, false
+		s.count.dropped("overlong", 1, next-at)
+	}
+	s.move(lane, g, next, last[:n], false)
+	return seg, prefix + len(data), Took
+}
+
+// findNewline is the offset after the first newline at or after from, or the end of the file and false.
+func findNewline(src io.ReaderAt, from int64) (int64, bool) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := src.ReadAt(buf, from)
+		if i := bytes.IndexByte(buf[:n], '\n'); i >= 0 {
+			return from + int64(i) + 1, true
+		}
+		from += int64(n)
+		if err != nil {
+			return from, false
+		}
+	}
+}
+
+// skipHole finds the first byte that is not NUL when the one at off is. An app that writes on at its old offset after its
+// file was truncated leaves a hole of them (lseek(2), SEEK_DATA).
+func skipHole(src source, off int64) (int64, bool) {
+	f, ok := src.(interface {
+		io.ReaderAt
+		Fd() uintptr
+	})
+	var first [1]byte
+	if n, _ := src.ReadAt(first[:], off); !ok || n == 0 || first[0] != 0 {
+		return off, false
+	}
+	if data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA); err == nil && data > off {
+		off = data
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.ReadAt(buf, off)
+		if i := bytes.IndexFunc(buf[:n], func(r rune) bool { return r != 0 }); i >= 0 {
+			return off + int64(i), true
+		}
+		off += int64(n)
+		if err != nil {
+			return off, true
+		}
+	}
+}
+
+// time gives the records at offset at a time that a later read of the same bytes gives them again.
+func (g *Generation) time(at int64) int64 { return g.born + at }
+
+func (s *Set) move(lane int, g *Generation, next int64, used []byte, nothingToAcknowledge bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &g.cursors[lane]
+	s.count.Read.Add(float64(next - c.read))
+	c.read, c.stuckAt = next, -1
+	c.tail = append(c.tail[:0], used[max(0, len(used)-markerBytes):]...)
+	g.size = max(g.size, next)
+	if nothingToAcknowledge {
+		c.acked = checkpoint.Position{Offset: next}
+	}
+}
+
+func (s *Set) stuck(lane int, g *Generation, size int64, phase int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.size = max(g.size, size)
+	g.cursors[lane].stuckAt, g.cursors[lane].stuckPhase = size, phase
+}
+
+func (s *Set) suspect(g *Generation) {
+	s.mu.Lock()
+	g.suspect = true
+	s.mu.Unlock()
+	s.kick()
+}
+
+// pause leaves a file alone for a while after a read error.
+func (s *Set) pause(lane int, g *Generation, err error) {
+	s.mu.Lock()
+	g.cursors[lane].pauseUntil = time.Now().Add(rescanEvery)
+	s.mu.Unlock()
+	s.log.Warn("cannot read file, will try again", "path", g.Source.Path, "error", fmt.Errorf("read: %w", err))
+}

@@ -1,0 +1,182 @@
+package tail
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// resume finds each generation of a saved state again: under its path, under another name in its directory, in a copy of it
+// (compressed or not). What cannot be found is counted and said.
+func (s *Set) resume(from *checkpoint.State) {
+	for _, e := range from.Files {
+		s.epochs[e.Key] = max(s.epochs[e.Key], e.Epoch)
+		if !e.Finished.IsZero() {
+			s.tombstones[e.Key] = e
+		}
+	}
+	for _, e := range from.Files {
+		if e.Finished.IsZero() {
+			s.resumeOne(e)
+		}
+	}
+}
+
+func (s *Set) resumeOne(e checkpoint.File) {
+	where, reused := s.findKey(e)
+	if src, length, compressed, err := open(where.Path); err == nil {
+		if length >= lastPosition(e).Offset && hasHead(src, e.Head) && s.fits(e, src) {
+			g := s.restore(e, src, where, length)
+			g.frozen = e.Frozen || compressed
+			if where.Path != e.Path && !g.frozen {
+				g.moved = time.Now()
+				s.count.rotation("rename")
+			}
+			s.order = append(s.order, g)
+			s.missedSiblings(e, where.Path != e.Path)
+			return
+		}
+		_ = src.Close()
+		reused = true
+	}
+	if reused {
+		s.epochs[e.Key] = e.Epoch + 1
+	}
+	position := lastPosition(e)
+	wanted := lost{path: e.Path, key: e.Key, head: e.Head, offset: position.Offset, has: func(src source) bool { return s.fits(e, src) }}
+	if found, src := s.findRest(wanted); src != nil {
+		g := s.restore(e, src, found.File, found.length)
+		g.frozen = true
+		s.order = append(s.order, g)
+		s.count.rotation("copytruncate")
+	} else if left := e.Size - position.Offset; left > 0 {
+		s.count.dropped("vanished", 0, left)
+		s.log.Error("file went away before it was read to its end, and nothing holds the rest", "path", e.Path, "bytes", left)
+	}
+	s.missedSiblings(e, true)
+}
+
+// missedSiblings takes on the generations that came and went while nobody looked.
+func (s *Set) missedSiblings(e checkpoint.File, rotated bool) {
+	if rotated && !e.Frozen {
+		if input, ok := s.inputOf(e.Path); ok {
+			s.adoptSiblings(e.Path, input)
+		}
+	}
+}
+
+// findKey looks for the file itself: where it was, then in its directory.
+func (s *Set) findKey(e checkpoint.File) (f find.File, known bool) {
+	for _, p := range []string{e.Path, e.Now} {
+		if f, err := find.Stat(p); p != "" && err == nil && f.Key == e.Key {
+			return f, true
+		}
+	}
+	files, _ := find.List(filepath.Dir(e.Path))
+	for _, f := range files {
+		if f.Key == e.Key {
+			return f, true
+		}
+	}
+	return find.File{}, false
+}
+
+// fits says that the bytes before each output's position are the ones it acknowledged.
+func (s *Set) fits(e checkpoint.File, src source) bool {
+	for _, p := range e.Positions {
+		if !hasMarker(src, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// restore makes a generation from its entry. An output that is new to it reads it from the start.
+func (s *Set) restore(e checkpoint.File, src source, f find.File, size int64) *Generation {
+	input, _ := s.inputOf(e.Path)
+	g := &Generation{
+		Source: &record.Source{Path: e.Path, Generation: e.Generation},
+		Input:  input, key: f.Key, epoch: e.Epoch, now: f.Path, src: src, born: e.Born,
+		head: e.Head, size: size, modified: time.Now(), links: f.Links, frozen: e.Frozen,
+	}
+	for _, name := range s.lanes {
+		p := e.Positions[name]
+		c := cursor{read: p.Offset, acked: p, stuckAt: -1}
+		if p.Marker.Len > 0 {
+			c.tail = make([]byte, p.Marker.Len)
+			n, _ := src.ReadAt(c.tail, p.Offset-int64(len(c.tail)))
+			c.tail = c.tail[:n]
+		}
+		g.cursors = append(g.cursors, c)
+	}
+	return g
+}
+
+// inputOf is the input whose globs match a path.
+func (s *Set) inputOf(path string) (int, bool) {
+	for i := range s.inputs {
+		if s.inputs[i].Matches(path) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// Snapshot is the state to save, or nil when nothing has changed since the last one.
+func (s *Set) Snapshot() *checkpoint.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dirty {
+		return nil
+	}
+	s.dirty = false
+	state := &checkpoint.State{Outputs: map[string]string{}}
+	for name, v := range s.outputs {
+		state.Outputs[name] = v
+	}
+	for _, t := range s.tombstones {
+		state.Files = append(state.Files, t)
+	}
+	for _, g := range s.order {
+		state.Files = append(state.Files, s.entry(g))
+	}
+	return state
+}
+
+// SaveFailed makes the next Snapshot try again.
+func (s *Set) SaveFailed() {
+	s.mu.Lock()
+	s.dirty = true
+	s.mu.Unlock()
+}
+
+func (s *Set) entry(g *Generation) checkpoint.File {
+	e := checkpoint.File{
+		Path: g.Source.Path, Generation: g.Source.Generation, Epoch: g.epoch, Key: g.key, Born: g.born,
+		Head: g.head, Size: g.size, Frozen: g.frozen, Positions: map[string]checkpoint.Position{},
+	}
+	if g.now != g.Source.Path {
+		e.Now = g.now
+	}
+	for i, name := range s.lanes {
+		e.Positions[name] = g.cursors[i].acked
+	}
+	return e
+}
+
+// Resumed is what a resumable output asked to be kept.
+func (s *Set) Resumed(lane int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outputs[s.lanes[lane]]
+}
+
+// Close lets go of all files. Run must have ended, and no output may read any more.
+func (s *Set) Close() {
+	for _, g := range s.order {
+		_ = g.src.Close()
+	}
+}

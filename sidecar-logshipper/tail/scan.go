@@ -1,0 +1,219 @@
+package tail
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// scan matches the globs against what is there. The order matters: first the names that lead elsewhere, then the files that
+// came and went between two looks, then the new ones; so the generations of one path are taken on in the order of their birth.
+func (s *Set) scan() {
+	started := time.Now()
+	type match struct {
+		find.File
+		input int
+	}
+	var found []match
+	for i := range s.inputs {
+		paths, problems := s.inputs[i].Match()
+		for _, p := range problems {
+			s.report(p)
+		}
+		for _, p := range paths {
+			f, err := find.Stat(p)
+			if err == nil && !slices.ContainsFunc(found, func(m match) bool { return m.Path == p }) {
+				found = append(found, match{f, i})
+			}
+		}
+	}
+	for _, g := range s.snapshotOrder() {
+		s.follow(g, started)
+	}
+	for _, m := range found {
+		s.see(m.File, m.input)
+	}
+	s.lateWrites()
+	s.retire(started)
+	s.mu.Lock()
+	s.scanned = started
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *Set) snapshotOrder() []*Generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Generation(nil), s.order...)
+}
+
+// follow notices that the name of a generation leads elsewhere.
+func (s *Set) follow(g *Generation, now time.Time) {
+	if g.frozen {
+		return
+	}
+	at, err := find.Stat(g.Source.Path)
+	here := err == nil && at.Key == g.key
+	switch {
+	case here && !g.moved.IsZero():
+		s.update(func() { g.moved, g.now = time.Time{}, at.Path })
+	case !here && g.moved.IsZero():
+		s.refreshOne(g)
+		s.update(func() { g.moved, g.now = now, s.whereIs(g) })
+		s.count.rotation(map[bool]string{true: "delete", false: "rename"}[g.links == 0])
+		s.adoptSiblings(g.Source.Path, g.Input)
+	case !here:
+		s.update(func() { g.now = s.whereIs(g) })
+	}
+}
+
+// update changes structure under the lock; Run's goroutine is the only one to do so, and reads it without.
+func (s *Set) update(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+	s.dirty = true
+}
+
+// whereIs looks for a moved file in its directory.
+func (s *Set) whereIs(g *Generation) string {
+	if g.now != "" {
+		if f, err := find.Stat(g.now); err == nil && f.Key == g.key {
+			return g.now
+		}
+	}
+	files, _ := find.List(filepath.Dir(g.Source.Path))
+	for _, f := range files {
+		if f.Key == g.key {
+			return f.Path
+		}
+	}
+	return ""
+}
+
+// see takes on a matched file, unless it is known by whatever name.
+func (s *Set) see(f find.File, input int) {
+	if s.byKey(f.Key) != nil {
+		return
+	}
+	if t, ok := s.tombstones[f.Key]; ok && s.revive(f, t) {
+		return
+	}
+	if compressedFile(f.Path) || s.isCopy(f) { // compressed: only read where it holds the rest of a followed file
+		return
+	}
+	s.adopt(f, f.Path, input)
+}
+
+func (s *Set) byKey(key find.Key) *Generation {
+	for _, g := range s.order {
+		if g.key == key {
+			return g
+		}
+	}
+	return nil
+}
+
+// adopt starts a generation: from the beginning, whatever it holds.
+func (s *Set) adopt(f find.File, path string, input int) {
+	file, err := os.Open(f.Path)
+	if err != nil {
+		s.report(explainOpen(err))
+		return
+	}
+	st, err := find.StatOpen(file)
+	if err != nil || st.Key != f.Key {
+		_ = file.Close() // replaced in this moment; the next scan sees what is there then
+		return
+	}
+	epoch := s.epochs[f.Key]
+	g := &Generation{
+		Source: &record.Source{Path: path, Generation: s.generationID(f.Key, epoch)},
+		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: file, born: bornAt(f), size: st.Size, links: st.Links, modified: time.Now(),
+	}
+	g.head, _ = headOf(file, headBytes)
+	var start int64
+	if s.atEnd {
+		start = lastLineStart(file, st.Size)
+	}
+	for range s.lanes {
+		g.cursors = append(g.cursors, cursor{read: start, stuckAt: -1, acked: checkpoint.Position{Offset: start}})
+	}
+	if f.Path != path {
+		g.moved = time.Now()
+	}
+	s.update(func() { s.order = append(s.order, g); s.activity = time.Now() })
+	s.log.Info("following file", "path", f.Path, "size_bytes", st.Size)
+}
+
+// bornAt is the time from which the records of a file count: persistent, so that a resend after a crash repeats them.
+func bornAt(f find.File) int64 {
+	if f.Key.Birth != 0 {
+		return f.Key.Birth
+	}
+	return f.Modified.UnixNano()
+}
+
+// rotatedSuffix is what rotation appends to a name: app.log.1, app.log-20261124, app.log.2026-11-24T10:00, all of them .gz or .zst too.
+var rotatedSuffix = regexp.MustCompile(`^[._-]?[0-9][0-9T:._-]*(\.(gz|zst|bz2|xz))?$`)
+
+// siblings are the files beside path that look like rotations of it.
+func siblings(path string) []find.File {
+	files, _ := find.List(filepath.Dir(path))
+	return slices.DeleteFunc(files, func(f find.File) bool {
+		rest, ok := strings.CutPrefix(filepath.Base(f.Path), filepath.Base(path))
+		return !ok || !rotatedSuffix.MatchString(rest)
+	})
+}
+
+// adoptSiblings takes on the generations of path that came and went between two looks: files that look like rotations of it,
+// were written after the last look, and are not known. Oldest first.
+func (s *Set) adoptSiblings(path string, input int) {
+	list := siblings(path)
+	slices.SortFunc(list, func(a, b find.File) int { return a.Modified.Compare(b.Modified) })
+	for _, f := range list {
+		if f.Modified.Before(s.scanned.Add(-time.Second)) || s.scanned.IsZero() {
+			continue
+		}
+		_, dead := s.tombstones[f.Key]
+		if s.byKey(f.Key) == nil && !dead && !compressedFile(f.Path) && !s.isCopy(f) {
+			s.adopt(f, path, input)
+		}
+	}
+}
+
+func lastLineStart(f *os.File, size int64) int64 {
+	buf := make([]byte, min(size, 1<<20))
+	n, _ := f.ReadAt(buf, size-int64(len(buf)))
+	for i := n - 1; i >= 0; i-- {
+		if buf[i] == '\n' {
+			return size - int64(len(buf)) + int64(i) + 1
+		}
+	}
+	return size - int64(len(buf))
+}
+
+// report logs a condition that may pass, once a minute.
+func (s *Set) report(err error) {
+	text := err.Error()
+	if time.Since(s.reports[text]) > time.Minute {
+		s.reports[text] = time.Now()
+		s.log.Warn("input is not readable yet", "error", err)
+	}
+}
+
+func explainOpen(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return errors.New(err.Error() + " (set securityContext.fsGroup, or run as the app's uid)")
+	}
+	return err
+}

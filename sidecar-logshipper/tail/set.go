@@ -1,0 +1,228 @@
+package tail
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+)
+
+const (
+	tickEvery   = 100 * time.Millisecond // while files are busy
+	rescanEvery = 5 * time.Second        // always
+	quietTime   = 3 * time.Second        // until the bell is armed; longer than settleTime
+	settleTime  = 2 * time.Second        // from the last write to a moved file to the belief that its last line is all of it
+	lingerTime  = 30 * time.Second       // from the last write to a moved file until it is let go
+	maxLooks    = 5                      // ticks that a copy of a truncated file is looked for
+)
+
+// The policies for a line longer than MaxLine.
+const (
+	OverlongTruncate = "truncate"
+	OverlongSplit    = "split"
+	OverlongDrop     = "drop"
+)
+
+// Input is one group of files that are treated alike.
+type Input struct {
+	find.Globs
+	MaxLine  int // bytes
+	Overlong string
+	// Flush is the quiet time after which an unfinished multi-line group is complete; 0 without multi-line.
+	Flush time.Duration
+}
+
+// Config is what a Set needs.
+type Config struct {
+	Inputs []Input
+	Lanes  []string // output names
+	// StartAtEnd skips what is in the files that are there at the very first start.
+	StartAtEnd bool
+	// Salt makes generations unique between Pods whose volumes have equal inode numbers.
+	Salt string
+	Log  *slog.Logger
+}
+
+// Set is all generations that are being followed. Its methods may be called from any goroutine.
+type Set struct {
+	inputs  []Input
+	lanes   []string
+	atEnd   bool
+	salt    string
+	log     *slog.Logger
+	count   *Counters
+	bell    *find.Bell
+	kicked  chan struct{}
+	wakes   []chan struct{} // one for each lane, of size 1
+	reports map[string]time.Time
+
+	mu         sync.Mutex
+	order      []*Generation // of one path, the older is first
+	tombstones map[find.Key]checkpoint.File
+	epochs     map[find.Key]int
+	outputs    map[string]string // state of resumable outputs
+	dirty      bool
+	closing    bool
+	scanned    time.Time
+	activity   time.Time              // last growth of any file
+	held       map[find.Key]find.File // may be copies of followed files
+}
+
+// New continues from a saved state and looks at the files once, so that reading can start.
+func New(c Config, count *Counters, from *checkpoint.State) *Set {
+	s := &Set{
+		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), reports: map[string]time.Time{},
+		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
+		held: map[find.Key]find.File{}, activity: time.Now(), scanned: from.Saved,
+	}
+	for range c.Lanes {
+		s.wakes = append(s.wakes, make(chan struct{}, 1))
+	}
+	for name, state := range from.Outputs {
+		s.outputs[name] = state
+	}
+	s.resume(from)
+	s.scan()
+	s.atEnd = false
+	return s
+}
+
+// Run looks at the files until ctx ends: at once when the bell rings, on a tick while they are busy, and every 5 s.
+func (s *Set) Run(ctx context.Context) {
+	defer s.bell.Close()
+	rescan := time.NewTicker(rescanEvery)
+	defer rescan.Stop()
+	watch := watchman{set: s, quietSince: time.Now()}
+	watch.busy()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.bell.Rings():
+			watch.rang()
+		case <-s.bell.Errors():
+			watch.rang()
+			s.scan()
+		case <-s.kicked:
+			s.scan()
+			watch.rang()
+		case <-watch.tick:
+			watch.look()
+		case <-rescan.C:
+			s.scan()
+			watch.look()
+		}
+	}
+}
+
+// kick makes Run look at once.
+func (s *Set) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Set) wake() {
+	for _, w := range s.wakes {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Wake is a channel that receives when something may be Ready for the lane.
+func (s *Set) Wake(lane int) <-chan struct{} { return s.wakes[lane] }
+
+const (
+	phaseLive    = iota // more may come at any time
+	phaseQuiet          // quiet for the flush time: a multi-line group is complete
+	phaseSettled        // nothing more will come: even a line without a newline is complete
+)
+
+func (s *Set) phase(g *Generation, now time.Time) int {
+	switch {
+	case g.frozen, s.closing, !g.moved.IsZero() && now.Sub(later(g.moved, g.modified)) >= settleTime:
+		return phaseSettled
+	case s.inputs[g.Input].Flush > 0 && now.Sub(g.modified) >= s.inputs[g.Input].Flush:
+		return phaseQuiet
+	}
+	return phaseLive
+}
+
+// Ready appends to list the generations from which the lane can read. Of one path only the oldest that is not read to its
+// end is among them, which keeps the order.
+func (s *Set) Ready(lane int, list []*Generation) []*Generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for i, g := range s.order {
+		c := &g.cursors[lane]
+		if g.suspect || c.read >= g.size || now.Before(c.pauseUntil) {
+			continue
+		}
+		if c.stuckAt == g.size && c.stuckPhase >= s.phase(g, now) {
+			continue
+		}
+		if !s.olderUnread(lane, i) {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// olderUnread says that a generation before s.order[i] with the same path has bytes left for the lane.
+func (s *Set) olderUnread(lane, i int) bool {
+	for _, o := range s.order[:i] {
+		if o.Source.Path == s.order[i].Source.Path && (o.suspect || o.cursors[lane].read < o.size) {
+			return true
+		}
+	}
+	return false
+}
+
+// Acknowledge moves the lane's positions over segments that its output has taken, together with the output's own state.
+func (s *Set) Acknowledge(lane int, segments []Segment, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range segments {
+		seg := &segments[i]
+		seg.Generation.cursors[lane].acked = checkpoint.Position{Offset: seg.Chunk.Next, Marker: seg.marker}
+	}
+	if state != "" {
+		s.outputs[s.lanes[lane]] = state
+	}
+	s.dirty = true
+}
+
+// Closing says that Finish was called.
+func (s *Set) Closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// Finish makes the last look: what is in the files now is all there is, with or without a newline at the end.
+func (s *Set) Finish() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.kick()
+}
+
+func (s *Set) generationID(key find.Key, epoch int) uint64 {
+	h := xxhash.New()
+	_, _ = h.WriteString(s.salt)
+	for _, v := range []uint64{key.Dev, key.Inode, uint64(key.Birth), uint64(epoch)} {
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, v))
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,146 @@
+package tail
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+)
+
+// watchman decides between looking on a tick and waiting for the bell.
+type watchman struct {
+	set        *Set
+	tick       <-chan time.Time
+	ticker     *time.Ticker
+	quietSince time.Time
+	dirTimes   map[string]time.Time
+}
+
+// rang: something happened. Look now, and on a tick from now on.
+func (w *watchman) rang() {
+	w.set.bell.Disarm()
+	w.quietSince = time.Now()
+	w.busy()
+	w.look()
+}
+
+func (w *watchman) busy() {
+	if w.ticker == nil {
+		w.ticker = time.NewTicker(tickEvery)
+		w.tick = w.ticker.C
+	}
+}
+
+// look stats what is open, lists what has changed, and goes back to the bell when all has been quiet.
+func (w *watchman) look() {
+	now := time.Now()
+	if w.directoriesChanged() {
+		w.quietSince = now
+		w.set.scan()
+	}
+	if w.set.refresh() {
+		w.quietSince = now
+	}
+	w.set.wake()
+	if w.ticker == nil || w.set.bell.Polling() || now.Sub(w.quietSince) < quietTime {
+		return
+	}
+	w.set.bell.Arm(w.set.directories())
+	if w.set.bell.Polling() {
+		return
+	}
+	w.ticker.Stop()
+	w.ticker, w.tick = nil, nil
+	// What changed just before the bell was armed would be seen only at the next rescan.
+	if w.directoriesChanged() || w.set.refresh() {
+		w.rang()
+	}
+}
+
+// directoriesChanged compares the times of the directories: one system call each, no listing.
+func (w *watchman) directoriesChanged() bool {
+	if w.dirTimes == nil {
+		w.dirTimes = map[string]time.Time{}
+	}
+	changed := false
+	for _, d := range w.set.directories() {
+		if t := find.DirModified(d); !t.Equal(w.dirTimes[d]) {
+			w.dirTimes[d] = t
+			changed = true
+		}
+	}
+	return changed
+}
+
+// directories are those in which something is followed or may appear.
+func (s *Set) directories() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	var dirs []string
+	add := func(d string) {
+		if !seen[d] {
+			seen[d] = true
+			dirs = append(dirs, d)
+		}
+	}
+	for i := range s.inputs {
+		for _, p := range s.inputs[i].Paths {
+			add(find.Base(p))
+		}
+	}
+	for _, g := range s.order {
+		add(filepath.Dir(g.Source.Path))
+		if g.links > 0 && g.now != "" {
+			add(filepath.Dir(g.now))
+		}
+		if real, err := filepath.EvalSymlinks(g.Source.Path); err == nil {
+			add(filepath.Dir(real))
+		}
+	}
+	return dirs
+}
+
+// refresh stats what is open and says whether anything has changed.
+func (s *Set) refresh() bool {
+	s.mu.Lock()
+	open := append([]*Generation(nil), s.order...)
+	s.mu.Unlock()
+	changed := false
+	for _, g := range open {
+		if s.refreshOne(g) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+func (s *Set) refreshOne(g *Generation) bool {
+	f, ok := g.file()
+	if !ok || g.frozen {
+		return false
+	}
+	st, err := find.StatOpen(f)
+	if err != nil {
+		return false
+	}
+	head := g.head
+	if head.Len < headBytes && st.Size > int64(head.Len) {
+		head, _ = headOf(f, headBytes)
+	}
+	s.mu.Lock()
+	grown := st.Size != g.size
+	g.links, g.head = st.Links, head
+	switch {
+	case st.Size < g.furthest().read:
+		g.suspect = true
+	case grown:
+		g.size, g.modified, s.activity = st.Size, time.Now(), time.Now()
+	}
+	suspect := g.suspect
+	s.mu.Unlock()
+	if suspect {
+		s.inspect(g)
+	}
+	return grown || suspect
+}
