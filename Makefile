@@ -33,7 +33,7 @@ fuzz: ## rung 2: every fuzz target for FUZZTIME
 	@go run ./internal/tools/fuzz -time $(FUZZTIME)
 
 test-real: ## rung 2: against real servers; installs Debian packages when run as root
-	@bash .ci/packages
+	@bash .ci/packages real
 	@REQUIRE_REAL=1 $(GO_TEST) -run Real -p 1 work | REQUIRE_REAL=1 $(TALLY)
 
 soak: ## the logshipper's model test with SEEDS seeds
@@ -47,12 +47,13 @@ e2e-docker: images ## rung 3: the Pod made of plain containers
 	@examples/docker/run-pod.sh
 
 e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one of its own)
+	@bash .ci/packages e2e
 	@KUBELAB='$(abspath $(KUBELAB))' $(GO_TEST) -tags e2e ./examples/e2e/... | REQUIRE_REAL=1 $(TALLY)
 
 bench: bench-logshipper bench-ambassador bench-adapter ## rung 5: side by side with the peers, by hand
 
 bench-logshipper bench-ambassador bench-adapter: bench-%: build
-	@bash .ci/packages && go run ./bench/$*
+	@bash .ci/packages real && go run ./bench/$*
 
 kind-demo: images ## the Pods on kind (KIND_NODE_IMAGE picks another node image)
 	@kind/demo.sh
