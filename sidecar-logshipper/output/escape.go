@@ -1,0 +1,107 @@
+package output
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"unicode/utf8"
+)
+
+const (
+	ones = 0x0101010101010101 // one in each byte of a word
+	tops = 0x8080808080808080 // the top bit of each byte
+)
+
+const hexDigits = "0123456789abcdef"
+
+// escapeMask has the top bit set in each byte of w that a JSON string must escape (RFC 8259, 7): a control byte, '"' or '\'.
+// It is exact: the additions cannot carry into the next byte, because the top bits are cleared first. A newline is a
+// control byte, so the end of a line and what must be escaped are found by the same test.
+func escapeMask(w uint64) uint64 {
+	low := w &^ tops
+	printable := low + (0x80-0x20)*ones
+	notQuote := low ^ '"'*ones + 0x7f*ones
+	notSlash := low ^ '\\'*ones + 0x7f*ones
+	return tops &^ (w | printable&notQuote&notSlash)
+}
+
+// mustEscape is escapeMask for one byte.
+func mustEscape(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
+
+// putEscape writes the escape of c to d, which has room for 6 bytes, and returns its length.
+func putEscape(d []byte, c byte) int {
+	short := byte(0)
+	switch c {
+	case '"', '\\':
+		short = c
+	case '\n':
+		short = 'n'
+	case '\r':
+		short = 'r'
+	case '\t':
+		short = 't'
+	default:
+		return copy(d, []byte{'\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15]})
+	}
+	d[0], d[1] = '\\', short
+	return 2
+}
+
+// clean copies the start of s that needs no escape to d, eight bytes at a time, and returns its length. d is at least as
+// long as s and may be overwritten up to that length.
+func clean(d, s []byte) int {
+	n := 0
+	for len(s)-n >= 8 && len(d)-n >= 8 {
+		w := binary.LittleEndian.Uint64(s[n:])
+		binary.LittleEndian.PutUint64(d[n:], w)
+		if m := escapeMask(w); m != 0 {
+			return n + bits.TrailingZeros64(m)>>3
+		}
+		n += 8
+	}
+	for n < len(s) && !mustEscape(s[n]) {
+		d[n] = s[n]
+		n++
+	}
+	return n
+}
+
+// appendEscaped appends s as the inside of a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendEscaped(dst, s []byte) []byte {
+	if !utf8.Valid(s) {
+		s = bytes.ToValidUTF8(s, []byte(string(utf8.RuneError)))
+	}
+	for len(s) > 0 {
+		dst = slices.Grow(dst, len(s)+8)
+		at := len(dst)
+		n := clean(dst[at:cap(dst)], s)
+		if s = s[n:]; len(s) > 0 {
+			n += putEscape(dst[at+n:cap(dst)], s[0])
+			s = s[1:]
+		}
+		dst = dst[:at+n]
+	}
+	return dst
+}
+
+// appendQuoted appends s as a JSON string.
+func appendQuoted[T string | []byte](dst []byte, s T) []byte {
+	return append(appendEscaped(append(dst, '"'), []byte(s)), '"')
+}
+
+// appendHex appends v as 16 hexadecimal digits.
+func appendHex(dst []byte, v uint64) []byte {
+	dst = append(dst, "0000000000000000"...)
+	putHex(dst[len(dst)-16:], v)
+	return dst
+}
+
+// putHex writes v as 16 hexadecimal digits.
+func putHex(d []byte, v uint64) {
+	_ = d[15]
+	for i := 15; i >= 0; i-- {
+		d[i] = hexDigits[v&15]
+		v >>= 4
+	}
+}

@@ -1,0 +1,121 @@
+package output
+
+import (
+	"slices"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// keys are the names under which an output expects what every record has; an empty one is left out.
+type keys struct {
+	Time, Message, Level, File, ID string
+	clock                          clock
+	labels                         []record.Field
+}
+
+// appendObject appends a parsed record as a JSON object. A label gives way to a field of the same name: what the app says
+// about itself is nearer to the truth.
+func (k *keys) appendObject(dst []byte, r *record.Record) []byte {
+	dst = append(dst, '{')
+	if k.Time != "" {
+		dst = append(k.clock.appendTime(append(appendKey(dst, k.Time), '"'), r.Time), '"')
+	}
+	if k.ID != "" {
+		dst = append(r.ID().Append(append(appendKey(dst, k.ID), '"')), '"')
+	}
+	if k.Level != "" && r.Level != "" {
+		dst = appendQuoted(appendKey(dst, k.Level), r.Level)
+	}
+	if k.Message != "" {
+		dst = appendQuoted(appendKey(dst, k.Message), r.Message)
+	}
+	for i := range r.Fields {
+		if !k.reserved(r, r.Fields[i].Name) {
+			dst = appendValue(appendKey(dst, r.Fields[i].Name), &r.Fields[i])
+		}
+	}
+	if k.File != "" && r.Source.Path != "" && r.Field(k.File) == nil {
+		dst = appendQuoted(appendKey(dst, k.File), r.Source.Path)
+	}
+	for i := range k.labels {
+		if r.Field(k.labels[i].Name) == nil {
+			dst = appendValue(appendKey(dst, k.labels[i].Name), &k.labels[i])
+		}
+	}
+	if r.Truncated {
+		dst = append(appendKey(dst, "truncated"), "true"...)
+	}
+	return append(dst, '}')
+}
+
+// reserved says whether a field would repeat a key that has been written already.
+func (k *keys) reserved(r *record.Record, name string) bool {
+	return slices.Contains([]string{k.Time, k.ID, k.Message}, name) || r.Level != "" && name == k.Level
+}
+
+// appendHead appends the members that stand in front of the message, as marks, with a comma after each.
+func (k *keys) appendHead(dst []byte) []byte {
+	if k.Time != "" {
+		dst = append(append(append(appendKey(dst, k.Time), '"'), k.clock.mark...), '"', ',')
+	}
+	if k.ID != "" {
+		dst = append(append(append(appendKey(dst, k.ID), '"'), idMark...), '"', ',')
+	}
+	return dst
+}
+
+// appendOrigin appends the members that are the same for all records of a source, with a comma after each.
+func (k *keys) appendOrigin(dst []byte, source *record.Source) []byte {
+	if k.File != "" && source.Path != "" {
+		dst = append(appendQuoted(appendKey(dst, k.File), source.Path), ',')
+	}
+	for i := range k.labels {
+		dst = append(appendValue(appendKey(dst, k.labels[i].Name), &k.labels[i]), ',')
+	}
+	return dst
+}
+
+// appendKey appends the name of a member, after a comma where one is needed.
+func appendKey(dst []byte, name string) []byte {
+	if n := len(dst); n > 0 && dst[n-1] != '{' && dst[n-1] != ',' {
+		dst = append(dst, ',')
+	}
+	return append(appendQuoted(dst, name), ':')
+}
+
+// appendValue appends a field's value as JSON.
+func appendValue(dst []byte, f *record.Field) []byte {
+	switch {
+	case f.Kind == record.String:
+		return appendQuoted(dst, f.Value)
+	case len(f.Value) == 0:
+		return append(dst, "null"...)
+	default:
+		return append(dst, f.Value...)
+	}
+}
+
+// textParts are what stands before and behind the message of a line of text, the end of the line included.
+func (k *keys) textParts(source *record.Source, end string) (head, tail []byte) {
+	head = append(appendKey(k.appendHead([]byte("{")), k.Message), '"')
+	tail = k.appendOrigin([]byte(`",`), source)
+	tail[len(tail)-1] = '}'
+	return head, append(tail, end...)
+}
+
+// plain is the layout of one object a record. Where the line is an object itself, what the pipeline knows stands in front
+// of its members, without the time: the app has written its own.
+func (k *keys) plain(source *record.Source, verbatim bool, end string) layout {
+	head, tail := k.textParts(source, end)
+	own := *k
+	own.Time = ""
+	object := own.appendOrigin(own.appendHead([]byte("{")), source)
+	return layout{
+		text:      newHeading(head, k.clock, source),
+		textEnd:   tail,
+		verbatim:  verbatim,
+		object:    newHeading(object, k.clock, source),
+		skip:      1,
+		objectEnd: []byte(end),
+	}
+}

@@ -1,0 +1,112 @@
+package output
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+// SplunkConfig is a Splunk HTTP Event Collector.
+type SplunkConfig struct {
+	HTTPConfig `yaml:",inline"`
+	Token      conf.Secret `yaml:"token,omitempty" doc:"HEC token, sent as Authorization: Splunk."`
+	Index      string      `yaml:"index,omitempty" doc:"Index; default is the token's."`
+	SourceType string      `yaml:"sourcetype,omitempty" doc:"Source type; default is the token's."`
+	Host       string      `yaml:"host,omitempty" doc:"Host; default is the label pod."`
+}
+
+// Splunk posts HEC events to /services/collector/event. The file is the source, labels are indexed fields.
+type Splunk struct {
+	jsonLines
+	http *client
+}
+
+// NewSplunk makes the output; the network is not touched before Send.
+func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
+	h, err := newClient(c.HTTPConfig, "/services/collector/event", map[string]conf.Secret{"Content-Type": "application/json"}, env)
+	if err != nil {
+		return nil, err
+	}
+	if c.Token != "" {
+		h.scheme, h.token = "Splunk", c.Token
+	}
+	s := &Splunk{http: h}
+	event := &keys{Message: "message", Level: "level", clock: epoch()}
+	s.layout = func(source *record.Source) layout {
+		head := c.appendEnvelope([]byte(`{"time":`+epoch().mark), env.Labels, source)
+		end := []byte("}\n")
+		l := layout{textEnd: append([]byte{'"'}, end...), verbatim: true, objectEnd: end}
+		l.object = newHeading(append([]byte(nil), head...), epoch(), source)
+		l.text = newHeading(append(head, '"'), epoch(), source)
+		return l
+	}
+	s.shaped = func(dst []byte, r *record.Record) []byte {
+		dst = epoch().appendTime(append(dst, `{"time":`...), r.Time)
+		dst = c.appendEnvelope(dst, env.Labels, r.Source)
+		if len(r.Fields) == 0 && r.Level == "" {
+			dst = appendQuoted(dst, r.Message)
+		} else {
+			dst = event.appendObject(dst, r)
+		}
+		return append(dst, "}\n"...)
+	}
+	return s, nil
+}
+
+// appendEnvelope appends what stands between the time and the event.
+func (c *SplunkConfig) appendEnvelope(dst []byte, labels []record.Field, source *record.Source) []byte {
+	host := c.Host
+	for i := range labels {
+		if host == "" && labels[i].Name == "pod" {
+			host = string(labels[i].Value)
+		}
+	}
+	for _, member := range [][2]string{{"host", host}, {"source", source.Path}, {"sourcetype", c.SourceType}, {"index", c.Index}} {
+		if member[1] != "" {
+			dst = appendQuoted(appendKey(dst, member[0]), member[1])
+		}
+	}
+	if len(labels) > 0 {
+		dst = append(appendKey(dst, "fields"), '{')
+		for i := range labels {
+			dst = appendQuoted(appendKey(dst, labels[i].Name), labels[i].Value)
+		}
+		dst = append(dst, '}')
+	}
+	return appendKey(dst, "event")
+}
+
+// WantsParsed is true: an event's time is what it is found by.
+func (*Splunk) WantsParsed() bool { return true }
+
+// Begin starts a body.
+func (*Splunk) Begin(dst []byte) []byte { return dst }
+
+// End finishes a body.
+func (*Splunk) End(dst []byte) []byte { return dst }
+
+// Send posts one body. A refusal that names the event is not bisected: the events before it have been indexed.
+func (s *Splunk) Send(ctx context.Context, b *Batch) error {
+	err := s.http.post(ctx, b.Body, nil)
+	if _, ok := errors.AsType[*Rejected](err); !ok {
+		return err
+	}
+	var answer struct {
+		Text  string `json:"text"`
+		Event *int   `json:"invalid-event-number"`
+	}
+	if json.Unmarshal(s.http.refusal, &answer) != nil || answer.Event == nil || *answer.Event < 0 || *answer.Event >= b.Records {
+		return err
+	}
+	partial := &Partial{Rejected: []RejectedItem{{Index: *answer.Event, Reason: answer.Text}}, Err: err}
+	for i := *answer.Event + 1; i < b.Records; i++ {
+		partial.Retry = append(partial.Retry, i)
+	}
+	return partial
+}
+
+// Close ends the connections.
+func (s *Splunk) Close() error { return s.http.close() }

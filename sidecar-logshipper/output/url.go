@@ -1,0 +1,136 @@
+package output
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+)
+
+// scheme is one row of the table of URL forms.
+type scheme struct {
+	name    string   // of the kind, before the +
+	carrier []string // allowed after the +; nil when the name stands alone
+	fill    func(c *Config, target string) (options any)
+	lists   []string // options that are lists, separated by commas
+}
+
+// schemes is the table of what --to takes: NAME+CARRIER://host/path?option=value, where the options are the YAML keys.
+func schemes() []scheme {
+	web := []string{"http", "https"}
+	return []scheme{
+		{name: "loki", carrier: web, lists: []string{"labels"}, fill: func(c *Config, url string) any {
+			c.Loki = &LokiConfig{HTTPConfig: HTTPConfig{URL: url}}
+			return c.Loki
+		}},
+		{name: "elasticsearch", carrier: web, fill: func(c *Config, url string) any {
+			c.Elasticsearch = &ElasticsearchConfig{HTTPConfig: HTTPConfig{URL: url}}
+			return c.Elasticsearch
+		}},
+		{name: "victorialogs", carrier: web, lists: []string{"streams"}, fill: func(c *Config, url string) any {
+			c.VictoriaLogs = &VictoriaLogsConfig{HTTPConfig: HTTPConfig{URL: url}}
+			return c.VictoriaLogs
+		}},
+		{name: "otlp", carrier: web, fill: func(c *Config, url string) any {
+			c.OTLP = &OTLPConfig{HTTPConfig: HTTPConfig{URL: url}}
+			return c.OTLP
+		}},
+		{name: "splunk", carrier: web, fill: func(c *Config, url string) any {
+			c.Splunk = &SplunkConfig{HTTPConfig: HTTPConfig{URL: url}}
+			return c.Splunk
+		}},
+		{name: "syslog", carrier: []string{"tcp", "tls", "udp"}, fill: func(c *Config, url string) any {
+			c.Syslog = &SyslogConfig{URL: url}
+			return c.Syslog
+		}},
+		{name: "stdout", fill: func(c *Config, _ string) any { c.Stdout = &StdoutConfig{}; return c.Stdout }},
+		{name: "file", fill: func(c *Config, path string) any { c.File = &FileConfig{Path: path}; return c.File }},
+	}
+}
+
+// FromURL is the entry that a --to URL means.
+func FromURL(raw string) (Config, error) {
+	var c Config
+	u, err := url.Parse(raw)
+	if err != nil {
+		return c, fmt.Errorf("parse output URL: %w", err)
+	}
+	if u.User != nil {
+		return c, fmt.Errorf("output %s: credentials do not go into flags (use the YAML form with auth: and file: references)", u.Redacted())
+	}
+	if u.Scheme == "http+jsonl" || u.Scheme == "https+jsonl" {
+		u.Scheme = strings.TrimSuffix(u.Scheme, "+jsonl")
+		c.HTTP = &JSONConfig{HTTPConfig: HTTPConfig{URL: u.String()}}
+		return c, nil
+	}
+	for _, s := range schemes() {
+		if target, ok := s.target(u); ok {
+			return c, s.options(u, s.fill(&c, target))
+		}
+	}
+	return c, fmt.Errorf("output %q: unknown scheme %q (known: %s)", raw, u.Scheme, strings.Join(schemeNames(), " "))
+}
+
+// target is the URL without the kind and the options, when u is of this scheme.
+func (s *scheme) target(u *url.URL) (string, bool) {
+	if s.carrier == nil {
+		return u.Path, u.Scheme == s.name
+	}
+	carrier, ok := strings.CutPrefix(u.Scheme, s.name+"+")
+	if !ok || !slices.Contains(s.carrier, carrier) {
+		return "", false
+	}
+	bare := *u
+	bare.Scheme, bare.RawQuery = carrier, ""
+	return bare.String(), true
+}
+
+// options sets the options of the query by their YAML keys, as strictly as YAML.
+func (s *scheme) options(u *url.URL, into any) error {
+	query := u.Query()
+	var text strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		value := strconv.Quote(query.Get(key))
+		if slices.Contains(s.lists, key) {
+			value = "[" + strings.ReplaceAll(value, ",", `","`) + "]"
+		} else if _, err := strconv.ParseInt(query.Get(key), 10, 64); err == nil || query.Get(key) == "true" || query.Get(key) == "false" {
+			value = query.Get(key)
+		}
+		fmt.Fprintf(&text, "%s: %s\n", strconv.Quote(key), value)
+	}
+	problems, err := conf.Parse("", []byte(text.String()), into, os.LookupEnv)
+	if err == nil {
+		return nil
+	}
+	messages := make([]string, 0, len(problems.List))
+	for _, p := range problems.List {
+		message := p.Path + " " + p.Message
+		if p.Hint != "" {
+			message += " (" + p.Hint + ")"
+		}
+		messages = append(messages, message)
+	}
+	return fmt.Errorf("output %s: %s", u.Redacted(), strings.Join(messages, "; "))
+}
+
+func schemeNames() []string {
+	names := []string{"http+jsonl:// https+jsonl://"}
+	for _, s := range schemes() {
+		switch {
+		case s.name == "stdout":
+			names = append(names, "stdout:")
+		case s.carrier == nil:
+			names = append(names, s.name+":///")
+		default:
+			for _, carrier := range s.carrier {
+				names = append(names, s.name+"+"+carrier+"://")
+			}
+		}
+	}
+	return names
+}
