@@ -38,10 +38,9 @@ func rfc3339() clock {
 // epoch is 1136214245.000000000, seconds since 1970. It has ten digits before the point until the year 2286.
 func epoch() clock {
 	return clock{"@@@@@@@@@@.@@@@@@@@@", 11, func(dst []byte, second int64) []byte {
-		digits := strconv.AppendInt(nil, max(second, 0), 10)
-		for range 10 - len(digits) {
-			dst = append(dst, '0')
-		}
+		var room [20]byte
+		digits := strconv.AppendInt(room[:0], max(second, 0), 10)
+		dst = append(dst, "0000000000"[min(len(digits), 10):]...)
 		return append(append(dst, digits...), ".000000000"...)
 	}}
 }
