@@ -57,11 +57,11 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 	return l, nil
 }
 
-// Run reads, encodes and sends until ctx ends, then waits for the request under way to give up.
-func (l *Lane) Run(ctx context.Context) {
+// Run reads until read ends, delivers what was handed over, and returns when that is done or send has ended too.
+func (l *Lane) Run(read, send context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { l.fillBatches(ctx) })
-	wg.Go(func() { l.sendBatches(ctx) })
+	wg.Go(func() { l.fillBatches(read) })
+	wg.Go(func() { l.sendBatches(send) })
 	wg.Wait()
 }
 

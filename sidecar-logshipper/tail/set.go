@@ -59,6 +59,7 @@ type Set struct {
 	count   *Counters
 	bell    *find.Bell
 	kicked  chan struct{}
+	sealed  chan struct{}   // closed after the last look
 	wakes   []chan struct{} // one for each lane, of size 1
 	reports map[string]time.Time
 
@@ -78,7 +79,7 @@ type Set struct {
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
-		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), reports: map[string]time.Time{},
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
 		held: map[find.Key]find.File{}, activity: time.Now(), scanned: from.Saved,
 	}
@@ -111,8 +112,13 @@ func (s *Set) Run(ctx context.Context) {
 			watch.rang()
 			s.scan()
 		case <-s.kicked:
+			closing := s.Closing()
 			s.scan()
 			watch.rang()
+			if closing {
+				s.seal()
+				s.wake()
+			}
 		case <-watch.tick:
 			watch.look()
 		case <-rescan.C:
@@ -210,12 +216,28 @@ func (s *Set) Closing() bool {
 	return s.closing
 }
 
-// Finish makes the last look: what is in the files now is all there is, with or without a newline at the end.
-func (s *Set) Finish() {
+// Finish makes the last look: what is in the files now is all there is, with or without a newline at the end. It returns
+// when the look was taken, or ctx ends. Run must be running.
+func (s *Set) Finish(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	s.kick()
+	select {
+	case <-s.sealed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// seal ends the look that Finish asked for: sizes stay what they are.
+func (s *Set) seal() {
+	select {
+	case <-s.sealed:
+	default:
+		close(s.sealed)
+	}
 }
 
 func (s *Set) generationID(key find.Key, epoch int) uint64 {

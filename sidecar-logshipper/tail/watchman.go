@@ -120,6 +120,12 @@ func (s *Set) refreshOne(g *Generation) bool {
 	if !ok || g.frozen {
 		return false
 	}
+	if s.isSealed() {
+		if g.suspect {
+			s.inspect(g)
+		}
+		return false
+	}
 	st, err := find.StatOpen(f)
 	if err != nil {
 		return false
@@ -143,4 +149,13 @@ func (s *Set) refreshOne(g *Generation) bool {
 		s.inspect(g)
 	}
 	return grown || suspect
+}
+
+func (s *Set) isSealed() bool {
+	select {
+	case <-s.sealed:
+		return true
+	default:
+		return false
+	}
 }

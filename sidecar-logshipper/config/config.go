@@ -1,0 +1,161 @@
+// Package config is the shipper's configuration: flags, environment and YAML fill one struct.
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+// Config is the whole of it.
+type Config struct {
+	conf.Common `yaml:",inline"`
+	Inputs      []Input           `yaml:"inputs" doc:"Files to follow; the first input that matches a file owns it."`
+	Outputs     []output.Config   `yaml:"outputs" doc:"Where every record goes; each output has its own position in every file."`
+	Labels      map[string]string `yaml:"labels,omitempty" doc:"Fields or labels on every record."`
+	State       string            `yaml:"state" doc:"Directory of the checkpoint and the dead letters; none keeps them in memory. The default is used only where it exists."`
+	Start       string            `yaml:"start" enum:"beginning,end" doc:"Where to begin in files that are there at the very first start."`
+	Memory      conf.Size         `yaml:"memory" doc:"Bound on what is read and not yet acknowledged, over all outputs."`
+	Once        bool              `yaml:"once,omitempty" doc:"Read to the end, deliver, exit."`
+	UntilFile   string            `yaml:"until_file,omitempty" doc:"Deliver what is there and exit when this file appears."`
+}
+
+// Input is one group of files.
+type Input struct {
+	Paths       []string  `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice."`
+	Exclude     []string  `yaml:"exclude,omitempty" doc:"Globs to leave out; without a slash they match the file name."`
+	MaxLine     conf.Size `yaml:"max_line,omitempty" doc:"Longest record, at least 256KiB."`
+	MaxLineMode string    `yaml:"max_line_mode,omitempty" enum:"truncate,split,drop" doc:"What happens to a longer one; it is counted either way."`
+}
+
+// DefaultState is where a volume for the state is expected.
+const DefaultState = "/state"
+
+// NoState as State keeps positions in memory.
+const NoState = "none"
+
+// Default is the configuration without flags and file.
+func Default() Config {
+	return Config{State: DefaultState, Start: "beginning", Memory: 16 << 20}
+}
+
+// Flags binds the flags that conventions do not.
+func Flags(f *conf.Flags, c *Config) {
+	f.List("path", "glob of files to follow", func(v []string) error {
+		c.Inputs = []Input{{Paths: v}}
+		return nil
+	})
+	f.List("exclude", "glob to leave out", func(v []string) error { return c.eachInput(func(in *Input) { in.Exclude = v }) })
+	f.List("to", "output URL", func(v []string) error {
+		c.Outputs = nil
+		for _, raw := range v {
+			o, err := output.FromURL(raw)
+			if err != nil {
+				return err
+			}
+			c.Outputs = append(c.Outputs, o)
+		}
+		return nil
+	})
+	f.List("label", "k=v on every record", func(v []string) error {
+		c.Labels = map[string]string{}
+		for _, label := range v {
+			name, value, ok := strings.Cut(label, "=")
+			if !ok || name == "" {
+				return fmt.Errorf("%q is not name=value", label)
+			}
+			c.Labels[name] = value
+		}
+		return nil
+	})
+	f.String(&c.State, "state", "directory of the checkpoint, or none")
+	f.Enum(&c.Start, "start", []string{"beginning", "end"}, "where to begin in files that are there at the first start")
+	f.Size(&c.Memory, "memory", "bound on what is read and not yet acknowledged")
+	f.Bool(&c.Once, "once", "read to the end, deliver, exit")
+	f.String(&c.UntilFile, "until-file", "deliver and exit when this file appears")
+}
+
+// eachInput changes all inputs: flags are about the one that --path makes, or about every one of the file.
+func (c *Config) eachInput(change func(*Input)) error {
+	if len(c.Inputs) == 0 {
+		return fmt.Errorf("needs --path, or inputs in the configuration file")
+	}
+	for i := range c.Inputs {
+		change(&c.Inputs[i])
+	}
+	return nil
+}
+
+// Complete fills what each input left out.
+func (c *Config) Complete() {
+	for i := range c.Inputs {
+		in := &c.Inputs[i]
+		if in.MaxLine == 0 {
+			in.MaxLine = 1 << 20
+		}
+		if in.MaxLineMode == "" {
+			in.MaxLineMode = tail.OverlongTruncate
+		}
+	}
+}
+
+// Validate notes everything that is wrong.
+func (c *Config) Validate(p *conf.Problems) {
+	if len(c.Inputs) == 0 {
+		p.Add("inputs", "is missing", "say --path '/var/log/app/*.log'")
+	}
+	for i := range c.Inputs {
+		c.Inputs[i].validate(p, fmt.Sprintf("inputs[%d]", i))
+	}
+	if len(c.Outputs) == 0 {
+		p.Add("outputs", "is missing", "say --to stdout: or --to loki+http://loki:3100")
+	}
+	var names []string
+	for i := range c.Outputs {
+		path := fmt.Sprintf("outputs[%d]", i)
+		c.Outputs[i].Validate(p, path)
+		name := c.Outputs[i].Name()
+		if slices.Contains(names, name) {
+			p.Add(path, fmt.Sprintf("has the same name as another output: %s", name), "give each a name: of its own")
+		}
+		names = append(names, name)
+	}
+	if least := conf.Size(deliver.BatchMemory * max(1, len(c.Outputs))); c.Memory < least {
+		p.Add("memory", fmt.Sprintf("%s is too little for %d outputs", c.Memory, len(c.Outputs)), fmt.Sprintf("at least %dKiB", (least+1023)/1024))
+	}
+}
+
+func (in *Input) validate(p *conf.Problems, path string) {
+	if len(in.Paths) == 0 {
+		p.Add(path+".paths", "is missing", "write a list of globs")
+	}
+	for i, g := range in.Paths {
+		if err := find.Check(g); err != nil {
+			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), err.Error(), "")
+		}
+	}
+	for i, g := range in.Exclude {
+		if err := find.Check(g); err != nil {
+			p.Add(fmt.Sprintf("%s.exclude[%d]", path, i), err.Error(), "")
+		}
+	}
+	if in.MaxLine < 256<<10 || in.MaxLine > 64<<20 {
+		p.Add(path+".max_line", fmt.Sprintf("%s is not between 256KiB and 64MiB", in.MaxLine), "")
+	}
+}
+
+// Tail is the input as package tail wants it. flush is 0 without multi-line.
+func (in *Input) Tail(flush time.Duration) tail.Input {
+	return tail.Input{
+		Globs:   find.Globs{Paths: in.Paths, Exclude: in.Exclude},
+		MaxLine: int(in.MaxLine), Overlong: in.MaxLineMode, Flush: flush,
+	}
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+// pipeline is one configuration at work: find → tail → parse → shape → deliver → output, and back to checkpoint.
+type pipeline struct {
+	set   *tail.Set
+	lanes []*deliver.Lane
+	outs  []output.Output
+
+	read, send             context.Context // reading ends first, then sending
+	stopReading, stopSends context.CancelFunc
+	running                sync.WaitGroup
+}
+
+// counters outlive a reload.
+type counters struct {
+	tail    *tail.Counters
+	deliver *deliver.Counters
+}
+
+// newPipeline wires the stages and starts them. On error nothing runs.
+func newPipeline(c *config.Config, env kit.Env, from *checkpoint.State, count counters, tap *deliver.Tap) (*pipeline, error) {
+	p := &pipeline{}
+	if err := p.open(c, env); err != nil {
+		p.closeOutputs()
+		return nil, err
+	}
+	routes, inputs, err := p.routes(c)
+	if err != nil {
+		p.closeOutputs()
+		return nil, err
+	}
+	var names []string
+	for i := range c.Outputs {
+		names = append(names, c.Outputs[i].Name())
+	}
+	p.set = tail.New(tail.Config{
+		Inputs: inputs, Lanes: names, StartAtEnd: c.Start == "end", Salt: env.Pod.UID + "/" + env.Pod.Container, Log: env.Log,
+	}, count.tail, from)
+	memory := semaphore.NewWeighted(int64(c.Memory))
+	dead := deliver.NewDeadLetters(stateDir(c))
+	for i, out := range p.outs {
+		lane, err := deliver.NewLane(deliver.Config{
+			Index: i, Name: names[i], Set: p.set, Out: out, Routes: routes[i], Memory: memory, Dead: dead, Tap: tap, Log: env.Log,
+		}, count.deliver)
+		if err != nil {
+			p.closeOutputs()
+			p.set.Close()
+			return nil, err
+		}
+		p.lanes = append(p.lanes, lane)
+	}
+	p.start()
+	return p, nil
+}
+
+func (p *pipeline) open(c *config.Config, env kit.Env) error {
+	for i := range c.Outputs {
+		out, err := output.New(c.Outputs[i], output.Env{Log: env.Log, Secrets: env.Secrets, Labels: labels(c, env), Stdout: os.Stdout})
+		if err != nil {
+			return fmt.Errorf("output %s: %w", c.Outputs[i].Name(), err)
+		}
+		p.outs = append(p.outs, out)
+	}
+	return nil
+}
+
+// labels are on every record: where it comes from, as far as the Pod says, then what the user adds.
+func labels(c *config.Config, env kit.Env) []record.Field {
+	var fields []record.Field
+	for _, f := range []struct{ name, value string }{
+		{"pod", env.Pod.Name}, {"namespace", env.Pod.Namespace}, {"node", env.Pod.Node}, {"container", env.Pod.Container},
+	} {
+		if _, own := c.Labels[f.name]; f.value != "" && !own {
+			fields = append(fields, record.Field{Name: f.name, Value: []byte(f.value)})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
+		fields = append(fields, record.Field{Name: name, Value: []byte(c.Labels[name])})
+	}
+	return fields
+}
+
+// routes are, for each output, how the records of each input reach it.
+func (p *pipeline) routes(c *config.Config) ([][]deliver.Route, []tail.Input, error) {
+	routes := make([][]deliver.Route, len(p.outs))
+	var inputs []tail.Input
+	for i := range c.Inputs {
+		in := &c.Inputs[i]
+		for o := range p.outs {
+			routes[o] = append(routes[o], deliver.Route{})
+		}
+		inputs = append(inputs, in.Tail(0))
+	}
+	return routes, inputs, nil
+}
+
+func (p *pipeline) start() {
+	p.read, p.stopReading = context.WithCancel(context.Background())
+	p.send, p.stopSends = context.WithCancel(context.Background())
+	p.running.Go(func() { p.set.Run(p.read) })
+	for _, l := range p.lanes {
+		p.running.Go(func() { l.Run(p.read, p.send) })
+	}
+}
+
+// stop ends reading, gives the requests under way a moment, then ends them too. What they leave is read again.
+func (p *pipeline) stop(grace time.Duration) {
+	p.stopReading()
+	timer := time.AfterFunc(grace, p.stopSends)
+	defer timer.Stop()
+	p.running.Wait()
+	p.stopSends()
+	p.closeOutputs()
+	p.set.Close()
+}
+
+func (p *pipeline) closeOutputs() {
+	for _, o := range p.outs {
+		_ = o.Close()
+	}
+}
+
+// backlog is what the slowest output has to deliver yet, in bytes.
+func (p *pipeline) backlog() (bytes int64) {
+	for i := range p.lanes {
+		bytes = max(bytes, p.set.Backlog(i))
+	}
+	return bytes
+}
+
+// finish takes what is in the files now for all there is, and waits until it is delivered.
+func (p *pipeline) finish(ctx context.Context) error {
+	if err := p.set.Finish(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for p.backlog() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// stateDir is the state directory, "" for none.
+func stateDir(c *config.Config) string {
+	switch c.State {
+	case config.NoState:
+		return ""
+	case config.DefaultState:
+		if _, err := os.Stat(c.State); err != nil {
+			return "" // no volume there: said at the start
+		}
+	}
+	return c.State
+}
+
+// explain prints what each output would send for each line of the standard input.
+func explain(_ context.Context, c *config.Config, in kit.Invocation) error {
+	p := &pipeline{}
+	defer func() { p.closeOutputs() }()
+	if err := p.open(c, in.Env); err != nil {
+		return err
+	}
+	sample, err := io.ReadAll(in.Stdin)
+	if err != nil {
+		return err
+	}
+	if len(sample) == 0 {
+		return errors.New("read sample: standard input is empty (pipe a few log lines in)")
+	}
+	chunk := record.Chunk{Source: &record.Source{Path: "(standard input)"}, Data: sample, Next: int64(len(sample)), Time: time.Now().UnixNano()}
+	for i, out := range p.outs {
+		body, n := out.AppendChunk(out.Begin(nil), &chunk)
+		fmt.Fprintf(in.Stdout, "# %s: %d records\n%s\n", c.Outputs[i].Name(), n, printable(out.End(body)))
+	}
+	return nil
+}

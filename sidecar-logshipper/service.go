@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit"
+	"github.com/pod-helpers/pod-helpers/internal/kit/life"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+const (
+	saveEvery   = time.Second
+	reloadGrace = 5 * time.Second // for requests under way when the configuration changes
+	untilPoll   = 200 * time.Millisecond
+)
+
+// service is the running shipper.
+type service struct {
+	env   kit.Env
+	store *checkpoint.Store
+	count counters
+	tap   *deliver.Tap
+
+	mu     sync.Mutex
+	config *config.Config
+	pipe   *pipeline
+
+	saving  sync.Mutex
+	done    chan struct{}
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// start is kit's Start: it continues from the checkpoint and returns when the files are being watched.
+func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
+	store, err := checkpoint.Open(stateDir(c))
+	if err != nil {
+		return nil, err
+	}
+	warnOfState(c, env)
+	from, err := store.Load()
+	if err != nil {
+		env.Log.Error("checkpoint is damaged, continuing from the one before", "error", err)
+	}
+	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{})}
+	s.count.tail = tail.NewCounters(env.Metrics)
+	s.count.deliver = deliver.NewCounters(env.Metrics, s.count.tail.DroppedRecords, s.count.tail.DroppedBytes)
+	s.pipe, err = newPipeline(c, env, from, s.count, s.tap)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	env.Metrics.MustRegister(newGauges(s))
+	env.Admin.Handle("GET /tail", s.tap)
+	var ctx context.Context
+	ctx, s.stop = context.WithCancel(context.Background())
+	s.running.Go(func() { s.saveRegularly(ctx) })
+	s.running.Go(func() { s.endByItself(ctx) })
+	return s, nil
+}
+
+// warnOfState says what a state that does not survive costs.
+func warnOfState(c *config.Config, env kit.Env) {
+	dir := stateDir(c)
+	if dir == "" {
+		if !c.Once {
+			env.Log.Warn("positions are kept in memory: after a restart every file is read again (mount a volume and set --state)")
+		}
+		return
+	}
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) == nil && uint32(st.Type) == unix.OVERLAYFS_SUPER_MAGIC {
+		env.Log.Warn("the state directory is on the container's own file system and dies with it (mount a volume there)", "state", dir)
+	}
+}
+
+func (s *service) current() (*pipeline, *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pipe, s.config
+}
+
+// saveRegularly writes the checkpoint once a second while it changes.
+func (s *service) saveRegularly(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = s.save() // logged there, and tried again
+		}
+	}
+}
+
+func (s *service) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	p, _ := s.current()
+	state := p.set.Snapshot()
+	if state == nil {
+		return nil
+	}
+	if err := s.store.Save(state); err != nil {
+		p.set.SaveFailed()
+		s.env.Log.Error("cannot save positions, will try again", "error", err)
+		return err
+	}
+	return nil
+}
+
+// endByItself closes done for --once and --until-file.
+func (s *service) endByItself(ctx context.Context) {
+	p, c := s.current()
+	if c.Once {
+		if p.finish(ctx) == nil {
+			close(s.done)
+		}
+		return
+	}
+	if c.UntilFile == "" {
+		return
+	}
+	tick := time.NewTicker(untilPoll)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(c.UntilFile); err == nil {
+			close(s.done)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Reload implements kit.Service. The new pipeline continues where the old one was acknowledged.
+func (s *service) Reload(_ context.Context, c *config.Config) error {
+	old, was := s.current()
+	if stateDir(c) != stateDir(was) {
+		return errors.New("reload: state cannot change while running (restart the helper)")
+	}
+	if err := tryOpen(c, s.env); err != nil {
+		return err
+	}
+	old.stop(reloadGrace)
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	old.set.SaveFailed() // so that the snapshot is complete
+	state := old.set.Snapshot()
+	state.Saved = time.Now()
+	pipe, err := newPipeline(c, s.env, state, s.count, s.tap)
+	if err != nil {
+		if pipe, err2 := newPipeline(was, s.env, state, s.count, s.tap); err2 == nil {
+			s.mu.Lock()
+			s.pipe = pipe
+			s.mu.Unlock()
+		}
+		return err
+	}
+	s.mu.Lock()
+	s.pipe, s.config = pipe, c
+	s.mu.Unlock()
+	return nil
+}
+
+// tryOpen opens the outputs of a configuration and closes them again.
+func tryOpen(c *config.Config, env kit.Env) error {
+	p := &pipeline{}
+	err := p.open(c, env)
+	p.closeOutputs()
+	return err
+}
+
+// Drain implements kit.Service: what is worth most is saved first, then the app gets its time to fall silent.
+func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
+	_ = s.save() // logged there, and saved again below
+	p, c := s.current()
+	if !c.Once {
+		waiting, cancel := context.WithDeadline(ctx, halfway(ctx))
+		_ = life.WaitQuiet(waiting, quiet, p.set.Activity) // an app that is never quiet must not cost the delivery its time
+		cancel()
+	}
+	err := p.finish(ctx)
+	saveErr := s.save()
+	if left := p.backlog(); left > 0 && err != nil {
+		return &life.Unfinished{Left: left, Unit: "bytes"}
+	}
+	return saveErr
+}
+
+func halfway(ctx context.Context) time.Time {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Now().Add(time.Hour)
+	}
+	return time.Now().Add(time.Until(deadline) / 2)
+}
+
+// Close implements kit.Service.
+func (s *service) Close() error {
+	s.stop()
+	s.running.Wait()
+	p, _ := s.current()
+	p.stop(0)
+	return errors.Join(s.save(), s.store.Close())
+}
+
+// Done implements kit.Service.
+func (s *service) Done() <-chan struct{} { return s.done }
+
+// Err implements kit.Service.
+func (s *service) Err() error { return nil }
+
+// Live makes /livez fail when an output has stopped moving.
+func (s *service) Live() error {
+	p, _ := s.current()
+	for _, l := range p.lanes {
+		if err := l.Live(time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printable is a body as a person can read it: text as it is, anything else as quoted bytes.
+func printable(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return fmt.Sprintf("%q", b)
+}
