@@ -43,22 +43,28 @@ func (e *exponential) add(v float64, n uint64) {
 	*w.at(i) += n
 }
 
-// bucketIndex finds the bucket of a positive value.
+// bucketIndex finds the bucket of a positive value. Up to schema 3 it is found among the eight
+// bounds of schema 3 between 0.5 and 1, from which those of coarser schemas follow exactly.
 func bucketIndex(v float64, schema int32) int32 {
 	frac, exp := math.Frexp(v)
-	if schema <= 0 {
-		// Powers of two are upper bounds, so 0.5·2^exp belongs one bucket lower.
-		if frac == 0.5 {
-			exp--
+	if schema > nativeSchema {
+		return fineIndex(frac, exp, schema)
+	}
+	bounds := [1 << nativeSchema]float64{0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
+		0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711}
+	i := int32(exp-1) << nativeSchema
+	for _, b := range bounds {
+		if b < frac {
+			i++
 		}
-		shift := -schema
-		return int32((exp + (1<<shift - 1)) >> shift)
 	}
+	shift := nativeSchema - schema
+	return (i + (1<<shift - 1)) >> shift
+}
+
+// fineIndex estimates by the logarithm, then corrects the rounding.
+func fineIndex(frac float64, exp int, schema int32) int32 {
 	n := int32(1) << schema
-	if frac == 0.5 {
-		return int32(exp-1) * n
-	}
-	// Estimate by the logarithm, then correct the rounding with the exact bounds.
 	i := int32(math.Ceil(math.Log2(frac) * float64(n)))
 	if frac > upperFraction(i, n) {
 		i++
@@ -107,9 +113,4 @@ func (w *window) halve() {
 	for j, n := range old.counts {
 		*w.at((old.first + int32(j) + 1) >> 1) += n
 	}
-}
-
-// upperBound is the upper bound of bucket i.
-func upperBound(i, schema int32) float64 {
-	return math.Exp2(math.Ldexp(float64(i), -int(schema)))
 }
