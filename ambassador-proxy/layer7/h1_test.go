@@ -81,8 +81,8 @@ func TestH1_ReusesTheUpstreamConnectionAndTheClients(t *testing.T) {
 			t.Fatalf("request %d answered %q", i, b)
 		}
 	}
-	if up.dials != 1 {
-		t.Errorf("%d upstream connections, want 1", up.dials)
+	if n := up.dialed(); n != 1 {
+		t.Errorf("%d upstream connections, want 1", n)
 	}
 }
 

@@ -139,6 +139,12 @@ func (a *address) Report(o Outcome) {
 	}
 }
 
+func (a *address) dialed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.dials
+}
+
 func (a *address) last() (o Outcome) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
