@@ -1,0 +1,219 @@
+// Package app is the application of the example Pods. It knows nothing of log stores, TLS, retries or Prometheus: it
+// writes a log file, calls its backend at localhost and serves its statistics in a JSON format of its own.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/examples/demo/flags"
+	"github.com/pod-helpers/pod-helpers/examples/demo/serve"
+)
+
+type options struct {
+	listen   string
+	logDir   string
+	backend  string
+	rate     float64
+	calls    float64
+	orders   int64
+	maxBytes int64
+	keep     int
+	farewell bool
+}
+
+// Main runs the application until ctx ends, or until --orders have been placed.
+func Main(ctx context.Context, args []string) error {
+	var o options
+	fs := flag.NewFlagSet("demo app", flag.ContinueOnError)
+	fs.StringVar(&o.listen, "listen", ":8080", "`address` of /stats and /rotate; empty for none")
+	fs.StringVar(&o.logDir, "log-dir", "/var/log/app", "`directory` of app.log; empty for no log")
+	fs.StringVar(&o.backend, "backend", "", "`URL` of the backend; empty for no calls")
+	fs.Float64Var(&o.rate, "rate", 100, "log lines per second")
+	fs.Float64Var(&o.calls, "calls", 30, "backend calls per second")
+	fs.Int64Var(&o.orders, "orders", 0, "end after this many log lines; 0 for never")
+	fs.Int64Var(&o.maxBytes, "rotate-bytes", 256<<10, "size at which app.log is rotated")
+	fs.IntVar(&o.keep, "keep", 5, "rotated files kept")
+	fs.BoolVar(&o.farewell, "farewell", true, "call the backend and write a last line when stopped")
+	if err := flags.Parse(fs, args); err != nil {
+		return err
+	}
+	return run(ctx, o)
+}
+
+func run(ctx context.Context, o options) error {
+	a := &app{options: o, started: time.Now(), run: runID(), client: &http.Client{Timeout: 5 * time.Second}}
+	if o.logDir != "" {
+		log, err := openLog(o.logDir, a.run, o.maxBytes, o.keep)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		a.log = log
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var work sync.WaitGroup
+	failed := make(chan error, 3)
+	start := func(f func(context.Context) error) {
+		work.Go(func() {
+			if err := f(ctx); err != nil {
+				failed <- err
+				cancel()
+			}
+		})
+	}
+	if o.listen != "" {
+		listener, err := net.Listen("tcp", o.listen)
+		if err != nil {
+			return err
+		}
+		start(func(ctx context.Context) error {
+			return serve.Until(ctx, listener, &http.Server{Handler: a.handler()})
+		})
+	}
+	if o.backend != "" {
+		start(a.callBackend)
+	}
+	if a.log != nil {
+		start(func(ctx context.Context) error {
+			err := a.writeLines(ctx)
+			if o.orders > 0 {
+				cancel() // a batch job ends when its orders are placed
+			}
+			return err
+		})
+	}
+	<-ctx.Done()
+	work.Wait()
+	close(failed)
+	return errors.Join(<-failed, a.sayGoodbye(context.WithoutCancel(ctx)))
+}
+
+// runID names this run of the application, so that a receiver tells its lines from those of another.
+func runID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "app"
+	}
+	return host + "-" + rand.Text()[:6]
+}
+
+type app struct {
+	options
+	started time.Time
+	run     string
+	log     *rotatingLog
+	client  *http.Client
+	numbers numbers
+}
+
+func (a *app) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { serve.JSON(w, a.stats()) })
+	mux.HandleFunc("POST /rotate", func(w http.ResponseWriter, _ *http.Request) {
+		if a.log == nil {
+			http.Error(w, "this application writes no log", http.StatusNotFound)
+			return
+		}
+		if err := a.log.Rotate(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	return mux
+}
+
+// writeLines places an order a tick: one line of the log each.
+func (a *app) writeLines(ctx context.Context) error {
+	const tick = 10 * time.Millisecond
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	due, begin := 0.0, time.Now()
+	for written := int64(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			for due = a.rate * now.Sub(begin).Seconds(); float64(written) < due; written++ {
+				if a.orders > 0 && written >= a.orders {
+					return nil
+				}
+				level := "info"
+				if written%50 == 49 {
+					level = "warn"
+				}
+				if err := a.log.write(level, "order placed", written+1, time.Duration(written%17)*time.Millisecond); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// callBackend makes one call after the other, each in its time.
+func (a *app) callBackend(ctx context.Context) error {
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / a.calls))
+	defer ticker.Stop()
+	routes := []string{"quote", "stock", "price"}
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			a.call(ctx, routes[i%len(routes)])
+		}
+	}
+}
+
+func (a *app) call(ctx context.Context, route string) {
+	begin := time.Now()
+	err := a.get(context.WithoutCancel(ctx), route) // a call that has begun is finished
+	a.numbers.called(route, time.Since(begin), err)
+}
+
+func (a *app) get(ctx context.Context, route string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.backend+"/"+route, nil)
+	if err != nil {
+		return err
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET /%s: %s: %s", route, response.Status, body)
+	}
+	return err
+}
+
+// sayGoodbye does what careful applications do when they are told to stop: one more call, one more line.
+func (a *app) sayGoodbye(ctx context.Context) error {
+	if !a.farewell {
+		return nil
+	}
+	var err error
+	if a.backend != "" {
+		if err = a.get(ctx, "farewell"); err != nil {
+			err = fmt.Errorf("farewell call: %w", err)
+		}
+	}
+	if a.log != nil {
+		message := "farewell"
+		if err != nil {
+			message = err.Error()
+		}
+		err = errors.Join(err, a.log.write("info", message, 0, 0))
+	}
+	return err
+}
