@@ -81,7 +81,10 @@ func (x *exchange) answerError(why reason.Reason, detail string, keep bool) bool
 	}
 	x.answer = b
 	c := x.s.c
-	c.arm(x.e.janitor.in(5 * time.Second))
+	if why == reason.ClientTimeout { // the janitor has stopped all writing
+		c.nc.SetDeadline(time.Now().Add(answerTime))
+	}
+	c.arm(x.e.janitor.in(answerTime))
 	err := c.write(b)
 	return c.disarm() == 0 && err == nil
 }
@@ -106,6 +109,7 @@ func (x *exchange) errorText(why reason.Reason, detail string) string {
 }
 
 const (
+	answerTime  = 5 * time.Second // for a client to take an error
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 256 << 10
 )

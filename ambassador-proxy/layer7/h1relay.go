@@ -125,11 +125,11 @@ func (x *exchange) finish(o Outcome) bool {
 	reusable := o.Reason == reason.OK && whole && x.res.KeepAlive && x.req.Minor == 1 && u.r == u.w
 	x.giveBack(reusable)
 	x.report(o)
-	if c.disarm() != 0 || x.e.ctx.Err() != nil {
-		return false
-	}
 	if o.Reason != reason.OK {
 		c.reset() // a client must not take what it has for the whole
+		return false
+	}
+	if c.disarm() != 0 || x.e.ctx.Err() != nil {
 		return false
 	}
 	if !whole {
