@@ -1,0 +1,125 @@
+package parse
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+const defaultMaxLines = 500
+
+// rule decides line by line whether a record goes on. state is what it remembers of the record, 0 at the record's first
+// line, whose answer is not asked.
+type rule func(state int, line []byte) (next int, continues bool)
+
+// joiner is the record.Framer of lines that belong together.
+type joiner struct {
+	rule     rule // nil: only what unwrap says is joined
+	unwrap   func(line []byte) (text []byte, partial bool)
+	maxLines int
+}
+
+// newFramer is nil when every newline ends a record.
+func newFramer(c Config) (record.Framer, error) {
+	j := &joiner{maxLines: defaultMaxLines}
+	switch c.Format {
+	case "cri":
+		j.unwrap = func(line []byte) ([]byte, bool) { _, _, text, partial, ok := criLine(line); return text, partial && ok }
+	case "docker":
+		j.unwrap = dockerLine
+	}
+	if m := c.Multiline; m != nil {
+		if m.MaxLines > 0 {
+			j.maxLines = m.MaxLines
+		}
+		if j.rule = presetRule(m.Preset); j.rule == nil {
+			re, err := regexp.Compile(m.Start)
+			if err != nil {
+				return nil, fmt.Errorf("compile multiline start: %w", err)
+			}
+			j.rule = func(_ int, line []byte) (int, bool) { return 0, !re.Match(line) }
+		}
+	}
+	if j.rule == nil && j.unwrap == nil {
+		if c.Encoding == "utf-16le" || c.Encoding == "utf-16be" {
+			return utf16Lines{little: c.Encoding == "utf-16le"}, nil
+		}
+		return nil, nil
+	}
+	return j, nil
+}
+
+// dockerLine is the text of a line of Docker's json-file log; a line of the app that was too long for one is partial.
+func dockerLine(line []byte) (text []byte, partial bool) {
+	var wrapped struct {
+		Log *string `json:"log"`
+	}
+	if json.Unmarshal(line, &wrapped) != nil || wrapped.Log == nil {
+		return line, false
+	}
+	text = []byte(*wrapped.Log)
+	return bytes.TrimSuffix(text, []byte{'\n'}), !bytes.HasSuffix(text, []byte{'\n'})
+}
+
+// Frame implements record.Framer. A record is known to be complete at the first line of the next one.
+func (j *joiner) Frame(ends []int, data []byte, final bool) ([]int, int) {
+	state, partial, lines, done := 0, false, 0, 0
+	for at := 0; at < len(data); {
+		end := at + lineLength(data[at:])
+		text, more := bytes.TrimRight(data[at:end], "\r\n"), false
+		if j.unwrap != nil {
+			text, more = j.unwrap(text)
+		}
+		continues := partial
+		if !partial && j.rule != nil {
+			next, yes := j.rule(state, text)
+			continues = yes && lines > 0
+			if state = next; !continues && lines > 0 {
+				state, _ = j.rule(0, text)
+			}
+		}
+		if !continues && lines > 0 || lines >= j.maxLines {
+			ends, done, lines = append(ends, at), at, 0
+		}
+		partial, at = more, end
+		lines++
+	}
+	if final && done < len(data) || j.rule == nil && !partial && done < len(data) {
+		ends, done = append(ends, len(data)), len(data)
+	}
+	return ends, done
+}
+
+func lineLength(b []byte) int {
+	if n := bytes.IndexByte(b, '\n'); n >= 0 {
+		return n + 1
+	}
+	return len(b)
+}
+
+// utf16Lines ends records at newlines of two bytes: the byte 0x0a is part of other characters too.
+type utf16Lines struct{ little bool }
+
+// Frame implements record.Framer. data ends at a byte 0x0a, so a little-endian newline at its end lacks its zero, which
+// starts the next data.
+func (u utf16Lines) Frame(ends []int, data []byte, final bool) ([]int, int) {
+	done, i := 0, 0
+	if u.little && len(data) > 0 && data[0] == 0 {
+		i = 1
+	}
+	for ; i+1 < len(data); i += 2 {
+		if u.little && data[i] == '\n' && data[i+1] == 0 {
+			ends, done = append(ends, i+1), i+1
+		}
+		if !u.little && data[i] == 0 && data[i+1] == '\n' {
+			ends, done = append(ends, i+2), i+2
+		}
+	}
+	if u.little && i == len(data)-1 && data[i] == '\n' || final && done < len(data) {
+		ends, done = append(ends, len(data)), len(data)
+	}
+	return ends, done
+}
