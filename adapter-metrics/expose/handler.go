@@ -94,10 +94,15 @@ func (h *Handler) writeOwn(p *page, format expfmt.Format) {
 	}
 	families, _ := h.own.Gather() // an error comes with all that is good
 	enc := expfmt.NewEncoder(p.out, format)
+	before := ""
 	for _, f := range families {
-		if taken(h.store, f.GetName()) {
+		// The Go runtime's go_memstats_alloc_bytes and …_bytes_total are one family's name in
+		// OpenMetrics, where only the first can be. Families come sorted.
+		base, counter := cutSuffix(f.GetName(), "_total")
+		if taken(h.store, f.GetName()) || p.openMetrics && counter && base == before {
 			continue
 		}
+		before = f.GetName()
 		if err := enc.Encode(f); err != nil {
 			p.err = err
 			return
