@@ -154,7 +154,8 @@ func TestWrite_NativeHistogramIsTheOneOfClientGolang(t *testing.T) {
 	}
 }
 
-// TestWrite_AllocationsDoNotDependOnTheNumberOfSeries guards the scrape path.
+// TestWrite_AllocationsDoNotDependOnTheNumberOfSeries guards the scrape path. The bound leaves room for buffers that
+// grow, as they do when the race detector empties pools.
 func TestWrite_AllocationsDoNotDependOnTheNumberOfSeries(t *testing.T) {
 	for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim} {
 		for _, typ := range []series.Type{series.Counter, series.Histogram} {
@@ -168,8 +169,8 @@ func TestWrite_AllocationsDoNotDependOnTheNumberOfSeries(t *testing.T) {
 			if err := h.Write(io.Discard, format); err != nil {
 				t.Fatal(err)
 			}
-			if n := testing.AllocsPerRun(5, func() { h.Write(io.Discard, format) }); n > 10 {
-				t.Errorf("%v, %s: %v allocations for 2000 series, want at most 10", format.FormatType(), typ, n)
+			if n := testing.AllocsPerRun(5, func() { h.Write(io.Discard, format) }); n > 40 {
+				t.Errorf("%v, %s: %v allocations for 2000 series, want at most 40", format.FormatType(), typ, n)
 			}
 		}
 	}

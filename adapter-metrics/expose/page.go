@@ -199,7 +199,8 @@ func (p *page) escape(labels string) bool {
 func (p *page) eachEscaped(labels string, yield func(name, value string)) {
 	var had []string
 	series.EachLabel(labels, func(name, value string) {
-		if name = model.EscapeName(name, p.scheme); !slices.Contains(had, name) {
+		// EscapeName keeps colons, which metric names may have and label names may not.
+		if name = strings.ReplaceAll(model.EscapeName(name, p.scheme), ":", "_"); !slices.Contains(had, name) {
 			had = append(had, name)
 			yield(name, value)
 		}
