@@ -61,6 +61,7 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	_ = s.save() // logged there, and tried again
 	env.Metrics.MustRegister(newGauges(s))
 	env.Admin.Handle("GET /tail", s.tap)
 	var ctx context.Context
@@ -99,10 +100,17 @@ func (s *service) saveRegularly(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.changed():
+			_ = s.save()
 		case <-tick.C:
 			_ = s.save() // logged there, and tried again
 		}
 	}
+}
+
+func (s *service) changed() <-chan struct{} {
+	p, _ := s.current()
+	return p.set.Changed()
 }
 
 func (s *service) save() error {

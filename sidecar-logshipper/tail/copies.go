@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,13 +20,8 @@ func (s *Set) inspect(g *Generation) {
 		unread = max(unread, g.size-g.cursors[i].read)
 	}
 	s.mu.Unlock()
-	f, ok := g.file()
-	if !ok {
-		return
-	}
-	st, err := find.StatOpen(f)
-	if err == nil && st.Size >= c.read && hasBytes(f, c.read, c.tail) {
-		s.update(func() { g.suspect, g.size = false, st.Size })
+	if size, ok := s.intact(g); ok {
+		s.update(func() { g.suspect, g.looks, g.size = false, 0, size })
 		return
 	}
 	wanted := lost{path: g.Source.Path, key: g.key, head: g.head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
@@ -37,6 +31,23 @@ func (s *Set) inspect(g *Generation) {
 		return
 	}
 	s.split(g, found, src, unread)
+}
+
+// intact says that what is known of a followed file is still in it, and how long it is now.
+func (s *Set) intact(g *Generation) (size int64, ok bool) {
+	f, ok := g.file()
+	if !ok {
+		return g.size, true
+	}
+	s.mu.Lock()
+	c := *g.furthest()
+	want := append([]byte(nil), c.tail...)
+	s.mu.Unlock()
+	st, err := find.StatOpen(f)
+	if err != nil || st.Size < c.read {
+		return 0, false
+	}
+	return st.Size, hasBytes(f, c.read, want) && hasHead(f, g.head)
 }
 
 // split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode.
@@ -100,13 +111,13 @@ type copyOf struct {
 
 // findRest looks through the directory, the globs aside, for a file with the same head and the same bytes before the offset.
 func (s *Set) findRest(l lost) (copyOf, source) {
-	if l.head.Len == 0 || l.offset == 0 {
+	if l.head.Len == 0 {
 		return copyOf{}, nil
 	}
 	files, _ := find.List(filepath.Dir(l.path))
 	slices.SortFunc(files, func(a, b find.File) int { return b.Modified.Compare(a.Modified) })
 	for _, f := range files {
-		if f.Key == l.key || s.byKey(f.Key) != nil {
+		if f.Key == l.key || s.byKey(f.Key) != nil || l.offset == 0 && !rotationOf(f.Path, l.path) {
 			continue
 		}
 		if t, ok := s.tombstones[f.Key]; ok && t.Path == l.path && t.Size >= f.Size {
@@ -129,22 +140,28 @@ func (s *Set) findRest(l lost) (copyOf, source) {
 // like a rotation of another one, is younger, and has the same bytes as far as it goes, is held back, and only as long as
 // that stays true.
 func (s *Set) isCopy(f find.File) bool {
+	src, length, _, err := open(f.Path)
+	if err != nil {
+		return false
+	}
+	defer src.Close()
 	for _, g := range s.order {
-		if g.frozen || !rotationOf(f.Path, g.Source.Path) || f.Key.Birth < g.key.Birth {
+		if !rotationOf(f.Path, g.Source.Path) || f.Key.Birth < g.key.Birth {
 			continue
 		}
-		live, ok := g.file()
-		if st, err := find.StatOpen(live); !ok || err != nil || f.Size > st.Size {
-			continue
+		same := sameTail(src, length, g)
+		if _, ok := s.intact(g); !ok { // truncated just now: f may be the copy that inspect is about to look for
+			s.suspect(g)
+			same = true
 		}
-		if sameTail(f, live) {
+		if same {
 			s.held[f.Key] = f
 			return true
 		}
 	}
 	delete(s.held, f.Key)
 	for _, t := range s.tombstones {
-		if rotationOf(f.Path, t.Path) && s.wasRead(f, t) {
+		if rotationOf(f.Path, t.Path) && wasRead(src, length, t) {
 			s.bury(f, t.Path)
 			return true
 		}
@@ -166,15 +183,15 @@ func (s *Set) buryHeld(path string) {
 
 // bury makes a tombstone of a copy whose bytes were read elsewhere.
 func (s *Set) bury(f find.File, path string) {
-	file, err := os.Open(f.Path)
+	file, length, compressed, err := open(f.Path)
 	if err != nil {
 		return
 	}
 	defer file.Close()
-	last := make([]byte, min(f.Size, markerBytes))
-	_, _ = file.ReadAt(last, f.Size-int64(len(last)))
-	end := checkpoint.Position{Offset: f.Size, Marker: markOf(last)}
-	t := checkpoint.File{Path: path, Now: f.Path, Generation: s.generationID(f.Key, 0), Key: f.Key, Born: bornAt(f), Size: f.Size, Finished: time.Now(), Positions: map[string]checkpoint.Position{}}
+	last := make([]byte, min(length, markerBytes))
+	_, _ = file.ReadAt(last, length-int64(len(last)))
+	end := checkpoint.Position{Offset: length, Marker: markOf(last)}
+	t := checkpoint.File{Path: path, Now: f.Path, Generation: s.generationID(f.Key, 0), Key: f.Key, Born: bornAt(f), Size: length, Frozen: compressed, Finished: time.Now(), Positions: map[string]checkpoint.Position{}}
 	t.Head, _ = headOf(file, headBytes)
 	for _, name := range s.lanes {
 		t.Positions[name] = end
@@ -182,36 +199,20 @@ func (s *Set) bury(f find.File, path string) {
 	s.update(func() { s.tombstones[f.Key] = t })
 }
 
-// wasRead says that f holds exactly what a finished generation held.
-func (s *Set) wasRead(f find.File, t checkpoint.File) bool {
-	if f.Size != t.Size || t.Head.Len == 0 {
-		return false
-	}
-	src, length, _, err := open(f.Path)
-	if err != nil {
-		return false
-	}
-	defer src.Close()
-	return length == t.Size && hasHead(src, t.Head) && hasMarker(src, lastPosition(t))
+// wasRead says that src holds exactly what a finished generation held.
+func wasRead(src source, length int64, t checkpoint.File) bool {
+	return t.Head.Len > 0 && length == t.Size && hasHead(src, t.Head) && hasMarker(src, lastPosition(t))
 }
 
-// sameTail says that f's head and last bytes stand at the same place in live.
-func sameTail(f find.File, live source) bool {
-	src, length, compressed, err := open(f.Path)
-	if err != nil {
-		return false
-	}
-	defer src.Close()
-	if length == 0 || compressed {
-		return length == 0
-	}
+// sameTail says that the head and the last bytes of src stand at the same place in g. An empty file is that of any.
+func sameTail(src source, length int64, g *Generation) bool {
 	head, err := headOf(src, headBytes)
-	if err != nil || !hasHead(live, head) {
+	if err != nil || !hasHead(g.src, head) {
 		return false
 	}
 	last := make([]byte, min(length, markerBytes))
 	n, _ := src.ReadAt(last, length-int64(len(last)))
-	return n == len(last) && hasBytes(live, length, last)
+	return n == len(last) && hasBytes(g.src, length, last)
 }
 
 // rotationOf says that path is named like a rotation of base.

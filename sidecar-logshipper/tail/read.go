@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
@@ -39,7 +40,7 @@ const Margin = markerBytes + 1
 func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, ends []int) (Segment, int, Verdict) {
 	s.mu.Lock()
 	c := g.cursors[lane]
-	src, phase := g.src, s.phase(g, time.Now())
+	src, phase, head := g.src, s.phase(g, time.Now()), g.head
 	s.mu.Unlock()
 
 	if c.read == 0 || len(c.tail) == 0 && c.acked.Offset == c.read {
@@ -54,7 +55,7 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 		s.pause(lane, g, err)
 		return Segment{}, 0, Nothing
 	}
-	if n < prefix || !bytes.Equal(buf[:prefix], c.tail) {
+	if n < prefix || !bytes.Equal(buf[:prefix], c.tail) || c.read == 0 && (n < head.Len || xxhash.Sum64(buf[:head.Len]) != sumOr(head)) {
 		s.suspect(g)
 		return Segment{}, 0, Nothing
 	}

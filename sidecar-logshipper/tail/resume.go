@@ -2,6 +2,7 @@ package tail
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
@@ -9,59 +10,89 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// resume finds each generation of a saved state again: under its path, under another name in its directory, in a copy of it
-// (compressed or not). What cannot be found is counted and said.
+// resume finds each generation of a saved state again: first by its key, under its path or another name in its directory;
+// then in a copy of it (compressed or not); and last it takes on what came and went while nobody looked. What cannot be
+// found is counted and said.
 func (s *Set) resume(from *checkpoint.State) {
+	var open []checkpoint.File
 	for _, e := range from.Files {
 		s.epochs[e.Key] = max(s.epochs[e.Key], e.Epoch)
-		if !e.Finished.IsZero() {
+		if e.Finished.IsZero() {
+			open = append(open, e)
+		} else {
 			s.tombstones[e.Key] = e
 		}
 	}
-	for _, e := range from.Files {
-		if e.Finished.IsZero() {
-			s.resumeOne(e)
+	found := make([]*Generation, len(open))
+	for i, e := range open {
+		found[i] = s.resumeByKey(e)
+		if found[i] != nil {
+			s.order = append(s.order, found[i])
 		}
 	}
+	for i, e := range open {
+		if found[i] != nil {
+			continue
+		}
+		if found[i] = s.resumeFromCopy(e); found[i] != nil {
+			s.order = append(s.order, found[i])
+		}
+	}
+	s.order = slices.DeleteFunc(found, func(g *Generation) bool { return g == nil })
+	s.missedSiblings(open)
 }
 
-func (s *Set) resumeOne(e checkpoint.File) {
-	where, reused := s.findKey(e)
-	if src, length, compressed, err := open(where.Path); err == nil {
-		if length >= lastPosition(e).Offset && hasHead(src, e.Head) && s.fits(e, src) {
-			g := s.restore(e, src, where, length)
-			g.frozen = e.Frozen || compressed
-			if where.Path != e.Path && !g.frozen {
-				g.moved = time.Now()
-				s.count.rotation("rename")
-			}
-			s.order = append(s.order, g)
-			s.missedSiblings(e, where.Path != e.Path)
-			return
-		}
+// resumeByKey finds the file itself, wherever it is, or nil when it is gone or holds something else by now.
+func (s *Set) resumeByKey(e checkpoint.File) *Generation {
+	where, ok := s.findKey(e)
+	if !ok {
+		return nil
+	}
+	src, length, compressed, err := open(where.Path)
+	if err != nil {
+		return nil
+	}
+	if length < lastPosition(e).Offset || !hasHead(src, e.Head) || !fits(e, src) {
 		_ = src.Close()
-		reused = true
-	}
-	if reused {
 		s.epochs[e.Key] = e.Epoch + 1
+		return nil
 	}
+	g := s.restore(e, src, where, length)
+	g.frozen = e.Frozen || compressed
+	if where.Path != e.Path && !g.frozen {
+		g.moved = time.Now()
+		s.count.rotation("rename")
+	}
+	return g
+}
+
+// resumeFromCopy finds the rest of a file that was truncated or compressed while nobody looked.
+func (s *Set) resumeFromCopy(e checkpoint.File) *Generation {
 	position := lastPosition(e)
-	wanted := lost{path: e.Path, key: e.Key, head: e.Head, offset: position.Offset, has: func(src source) bool { return s.fits(e, src) }}
+	wanted := lost{path: e.Path, key: e.Key, head: e.Head, offset: position.Offset, has: func(src source) bool { return fits(e, src) }}
 	if found, src := s.findRest(wanted); src != nil {
 		g := s.restore(e, src, found.File, found.length)
 		g.frozen = true
-		s.order = append(s.order, g)
 		s.count.rotation("copytruncate")
-	} else if left := e.Size - position.Offset; left > 0 {
+		return g
+	}
+	if left := e.Size - position.Offset; left > 0 {
 		s.count.dropped("vanished", 0, left)
 		s.log.Error("file went away before it was read to its end, and nothing holds the rest", "path", e.Path, "bytes", left)
 	}
-	s.missedSiblings(e, true)
+	return nil
 }
 
-// missedSiblings takes on the generations that came and went while nobody looked.
-func (s *Set) missedSiblings(e checkpoint.File, rotated bool) {
-	if rotated && !e.Frozen {
+// missedSiblings takes on the generations that came and went while nobody looked, for each path that leads elsewhere now.
+func (s *Set) missedSiblings(entries []checkpoint.File) {
+	done := map[string]bool{}
+	for _, e := range entries {
+		at, err := find.Stat(e.Path)
+		g := s.byKey(at.Key)
+		if done[e.Path] || err == nil && g != nil && !g.frozen {
+			continue
+		}
+		done[e.Path] = true
 		if input, ok := s.inputOf(e.Path); ok {
 			s.adoptSiblings(e.Path, input)
 		}
@@ -85,7 +116,7 @@ func (s *Set) findKey(e checkpoint.File) (f find.File, known bool) {
 }
 
 // fits says that the bytes before each output's position are the ones it acknowledged.
-func (s *Set) fits(e checkpoint.File, src source) bool {
+func fits(e checkpoint.File, src source) bool {
 	for _, p := range e.Positions {
 		if !hasMarker(src, p) {
 			return false

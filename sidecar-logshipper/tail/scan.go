@@ -3,7 +3,6 @@ package tail
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -82,6 +81,10 @@ func (s *Set) update(change func()) {
 	defer s.mu.Unlock()
 	change()
 	s.dirty = true
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }
 
 // whereIs looks for a moved file in its directory.
@@ -125,25 +128,24 @@ func (s *Set) byKey(key find.Key) *Generation {
 
 // adopt starts a generation: from the beginning, whatever it holds.
 func (s *Set) adopt(f find.File, path string, input int) {
-	file, err := os.Open(f.Path)
+	src, length, compressed, err := open(f.Path)
 	if err != nil {
 		s.report(explainOpen(err))
 		return
 	}
-	st, err := find.StatOpen(file)
-	if err != nil || st.Key != f.Key {
-		_ = file.Close() // replaced in this moment; the next scan sees what is there then
+	if st, err := find.Stat(f.Path); err != nil || st.Key != f.Key {
+		_ = src.Close() // replaced in this moment; the next scan sees what is there then
 		return
 	}
 	epoch := s.epochs[f.Key]
 	g := &Generation{
 		Source: &record.Source{Path: path, Generation: s.generationID(f.Key, epoch)},
-		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: file, born: bornAt(f), size: st.Size, links: st.Links, modified: time.Now(),
+		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), size: length, links: f.Links, modified: time.Now(), frozen: compressed,
 	}
-	g.head, _ = headOf(file, headBytes)
+	g.head, _ = headOf(src, headBytes)
 	var start int64
 	if s.atEnd {
-		start = lastLineStart(file, st.Size)
+		start = lastLineStart(src, length)
 	}
 	for range s.lanes {
 		g.cursors = append(g.cursors, cursor{read: start, stuckAt: -1, acked: checkpoint.Position{Offset: start}})
@@ -152,7 +154,7 @@ func (s *Set) adopt(f find.File, path string, input int) {
 		g.moved = time.Now()
 	}
 	s.update(func() { s.order = append(s.order, g); s.activity = time.Now() })
-	s.log.Info("following file", "path", f.Path, "size_bytes", st.Size)
+	s.log.Info("following file", "path", f.Path, "size_bytes", length)
 }
 
 // bornAt is the time from which the records of a file count: persistent, so that a resend after a crash repeats them.
@@ -185,13 +187,14 @@ func (s *Set) adoptSiblings(path string, input int) {
 			continue
 		}
 		_, dead := s.tombstones[f.Key]
-		if s.byKey(f.Key) == nil && !dead && !compressedFile(f.Path) && !s.isCopy(f) {
-			s.adopt(f, path, input)
+		if s.byKey(f.Key) != nil || dead || s.isCopy(f) {
+			continue
 		}
+		s.adopt(f, path, input)
 	}
 }
 
-func lastLineStart(f *os.File, size int64) int64 {
+func lastLineStart(f source, size int64) int64 {
 	buf := make([]byte, min(size, 1<<20))
 	n, _ := f.ReadAt(buf, size-int64(len(buf)))
 	for i := n - 1; i >= 0; i-- {

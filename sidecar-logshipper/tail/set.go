@@ -58,6 +58,7 @@ type Set struct {
 	log     *slog.Logger
 	count   *Counters
 	bell    *find.Bell
+	changed chan struct{} // receives when generations came, moved or went
 	kicked  chan struct{}
 	sealed  chan struct{}   // closed after the last look
 	wakes   []chan struct{} // one for each lane, of size 1
@@ -79,7 +80,7 @@ type Set struct {
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
-		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), reports: map[string]time.Time{},
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
 		held: map[find.Key]find.File{}, activity: time.Now(), scanned: from.Saved,
 	}
@@ -208,6 +209,10 @@ func (s *Set) Acknowledge(lane int, segments []Segment, state string) {
 	}
 	s.dirty = true
 }
+
+// Changed receives when generations came, moved or went: worth saving at once, because a file that is renamed while nobody
+// looks is found again only if it was known.
+func (s *Set) Changed() <-chan struct{} { return s.changed }
 
 // Closing says that Finish was called.
 func (s *Set) Closing() bool {

@@ -130,15 +130,17 @@ func (s *Set) refreshOne(g *Generation) bool {
 	if err != nil {
 		return false
 	}
-	head := g.head
+	head, known := g.head, true
 	if head.Len < headBytes && st.Size > int64(head.Len) {
-		head, _ = headOf(f, headBytes)
+		if known = hasHead(f, head); known {
+			head, _ = headOf(f, headBytes)
+		}
 	}
 	s.mu.Lock()
-	grown := st.Size != g.size
+	grown := st.Size > g.size
 	g.links, g.head = st.Links, head
 	switch {
-	case st.Size < g.furthest().read:
+	case st.Size < g.size || !known:
 		g.suspect = true
 	case grown:
 		g.size, g.modified, s.activity = st.Size, time.Now(), time.Now()

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+var (
+	seeds    = flag.Int("seeds", 6, "how many random histories TestModel tries")
+	seedFrom = flag.Uint64("seed", 1, "the first of them; a failing one is replayed with -seeds 1 -seed N")
+)
+
+// TestModel_EveryLineArrivesInOrderWhateverHappens drives the real program through random histories of its files, of itself
+// and of its destination. Whatever happened: every line arrives, in order within a generation, and arrives twice only
+// where the program was killed, or an answer lost, in the second before.
+func TestModel_EveryLineArrivesInOrderWhateverHappens(t *testing.T) {
+	for i := range *seeds {
+		seed := *seedFrom + uint64(i)
+		t.Run(fmt.Sprintf("seed-%d", seed), func(t *testing.T) {
+			t.Parallel()
+			newModel(t, seed).run()
+		})
+	}
+}
+
+type model struct {
+	t     *testing.T
+	rand  *rand.Rand
+	dir   string
+	sink  *sink
+	apps  []*app
+	proc  *kittest.Process
+	admin string
+	kills []time.Time
+	log   []string // what happened
+}
+
+func newModel(t *testing.T, seed uint64) *model {
+	m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), sink: newSink(t), admin: kittest.FreeAddress(t)}
+	if err := os.Mkdir(filepath.Join(m.dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"app.log", "web.log"} {
+		m.apps = append(m.apps, newApp(t, filepath.Join(m.dir, "logs", name)))
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d: %s\nreplay: go test -run TestModel -seeds 1 -seed %d", seed, strings.Join(m.log, ", "), seed)
+		}
+	})
+	return m
+}
+
+func (m *model) run() {
+	glob := []string{"*.log", "*.log*"}[m.rand.IntN(2)]
+	m.note("glob " + glob)
+	start := func() {
+		m.proc = kittest.Start(m.t, nil, "sidecar-logshipper", "--path", filepath.Join(m.dir, "logs", glob),
+			"--to", m.sink.url(), "--state", filepath.Join(m.dir, "state"), "--admin-address", m.admin, "--drain-quiet", "50ms", "--drain-timeout", "20s")
+		m.proc.WaitReady(m.admin)
+	}
+	start()
+	for range 8 + m.rand.IntN(20) {
+		m.step()
+		if m.rand.IntN(6) == 0 {
+			m.restart(start)
+		}
+		m.pace()
+	}
+	m.finish()
+	m.judge()
+}
+
+// pace lets real time pass between two events, so that they meet the program in all its states.
+func (m *model) pace() { <-time.After(time.Duration(m.rand.IntN(150)) * time.Millisecond) }
+
+func (m *model) note(what string) { m.log = append(m.log, what) }
+
+func (m *model) step() {
+	a := m.apps[m.rand.IntN(len(m.apps))]
+	name := filepath.Base(a.path)
+	switch n := m.rand.IntN(20); {
+	case n < 6:
+		a.write(1 + m.rand.IntN(50))
+		m.note(name + " lines")
+	case n < 8:
+		a.write(3000 + m.rand.IntN(5000))
+		m.note(name + " burst")
+	case n < 9:
+		a.writePartial()
+		m.note(name + " partial")
+	case n < 11:
+		late := m.rand.IntN(3) * 5
+		a.rename(late)
+		m.note(fmt.Sprintf("%s rename late=%d", name, late))
+	case n < 13:
+		a.copyTruncate()
+		m.note(name + " copytruncate")
+	case n < 14:
+		m.removeWhileHeld(a)
+	case n < 15:
+		a.compress()
+		m.note(name + " compress")
+	case n < 16:
+		a.poison()
+		m.note(name + " poison")
+	default:
+		mode := []string{"", "", "500", "429", "413", "reset", "lost answer"}[m.rand.IntN(7)]
+		m.sink.behave(mode)
+		m.note("sink " + mode)
+	}
+}
+
+// removeWhileHeld deletes a file that the program has opened, and waits for its lines: they exist nowhere else.
+func (m *model) removeWhileHeld(a *app) {
+	m.sink.behave("")
+	a.endPartial()
+	kittest.Eventually(m.t, 10*time.Second, func() bool { return m.opened(a.path) }, "the file to be opened")
+	a.write(20)
+	a.remove()
+	m.note(filepath.Base(a.path) + " delete")
+	kittest.Eventually(m.t, 30*time.Second, func() bool { return len(m.sink.missing(a.whole)) == 0 }, "the lines of the deleted file")
+}
+
+// opened says that the program holds the file that is at path now.
+func (m *model) opened(path string) bool {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", m.proc.Process.Pid))
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err == nil && to == path {
+			return true
+		}
+	}
+	return false
+}
+
+// restart ends the program in one of several ways, lets things happen meanwhile, and starts it again.
+func (m *model) restart(start func()) {
+	if m.rand.IntN(3) > 0 {
+		m.note("KILL")
+		m.proc.Signal(syscall.SIGKILL)
+		m.proc.Wait(5 * time.Second)
+		m.kills = append(m.kills, time.Now())
+	} else {
+		m.note("TERM")
+		m.sink.behave("")
+		for _, a := range m.apps {
+			a.endPartial() // a drain sends what is there of a line
+		}
+		m.proc.Signal(syscall.SIGTERM)
+		if code := m.proc.Wait(30 * time.Second); code != 0 {
+			m.t.Fatalf("exit code %d after SIGTERM, want 0", code)
+		}
+	}
+	m.whileDown()
+	start()
+	m.note("UP")
+}
+
+// whileDown moves files that nobody holds open. None may be lost that is still there under any name of its rotation.
+func (m *model) whileDown() {
+	for range m.rand.IntN(4) {
+		a := m.apps[m.rand.IntN(len(m.apps))]
+		a.write(m.rand.IntN(200))
+		what := "lines"
+		switch m.rand.IntN(5) {
+		case 0, 1:
+			a.rename(0)
+			what = "rename"
+		case 2:
+			a.copyTruncate()
+			what = "copytruncate"
+		case 3:
+			a.compress()
+			what = "compress"
+		}
+		a.write(m.rand.IntN(20))
+		m.note("down: " + filepath.Base(a.path) + " " + what)
+	}
+}
+
+func (m *model) finish() {
+	m.sink.behave("")
+	var all []string
+	for _, a := range m.apps {
+		a.endPartial()
+		all = append(all, a.whole...)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		missing := m.sink.missing(all)
+		if len(missing) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("%d of %d lines never arrived, the first is %s, the last %s\n%s", len(missing), len(all), missing[0], missing[len(missing)-1], m.state())
+		}
+		m.pace()
+	}
+	m.proc.Signal(syscall.SIGTERM)
+	if code := m.proc.Wait(30 * time.Second); code != 0 {
+		m.t.Fatalf("exit code %d at the end, want 0", code)
+	}
+}
+
+func (m *model) state() string {
+	_, status := kittest.Get("http://" + m.admin + "/status.json")
+	checkpoint, _ := os.ReadFile(filepath.Join(m.dir, "state", "checkpoint.json"))
+	return status + "\n" + string(checkpoint)
+}
+
+// judge looks at the order and at what came twice.
+func (m *model) judge() {
+	m.sink.mu.Lock()
+	defer m.sink.mu.Unlock()
+	last := map[string]string{}
+	for _, id := range m.sink.order {
+		generation := id[:strings.LastIndexByte(id, '/')]
+		if id < last[generation] {
+			m.t.Errorf("%s arrived after %s", id, last[generation])
+			return
+		}
+		last[generation] = id
+	}
+	excuses := append(append([]time.Time(nil), m.kills...), m.sink.accidents...)
+	twice := 0
+	for id, times := range m.sink.got {
+		for i := 1; i < len(times); i++ {
+			twice++
+			if !excused(times[0], times[i], excuses) {
+				m.t.Errorf("%s arrived twice, %s apart, without a kill or a lost answer in between", id, times[i].Sub(times[0]))
+				return
+			}
+		}
+	}
+	m.judgeDeadLetters()
+	m.t.Logf("%d lines, %d twice, %d kills", len(m.sink.order), twice, len(m.kills))
+}
+
+// excused: a kill, or an answer that was lost, within two seconds after the first arrival and before the second.
+func excused(first, again time.Time, excuses []time.Time) bool {
+	for _, e := range excuses {
+		if e.After(first.Add(-100*time.Millisecond)) && e.Before(again) && e.Sub(first) < 2*time.Second {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeDeadLetters: each poisonous line is there, and nothing else.
+func (m *model) judgeDeadLetters() {
+	letters, _ := os.ReadFile(filepath.Join(m.dir, "state", "dead", "dead.jsonl"))
+	want := strings.Count(strings.Join(m.log, " "), "poison")
+	if got := bytes.Count(letters, []byte("POISON")); got < want {
+		m.t.Errorf("%d dead letters for %d poisonous lines\n%s", got, want, letters)
+	}
+	for line := range bytes.Lines(letters) {
+		if !bytes.Contains(line, []byte("POISON")) {
+			m.t.Errorf("a good line among the dead letters: %s", line)
+		}
+	}
+}
