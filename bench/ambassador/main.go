@@ -1,0 +1,138 @@
+// Command ambassador measures the ambassador side by side with its peers: HAProxy and nginx from Debian and a tuned
+// httputil.ReverseProxy. Rounds are interleaved, the proxy runs on one core and load and backend on the other, and what
+// counts is the work done per CPU-second of the proxy (/proc/PID/stat): throughput alone measures the load generator.
+//
+// It needs haproxy, nginx, wrk and taskset in the PATH:
+//
+//	go run ./bench/ambassador [-rounds 5] [-seconds 2] [-case REGEXP] [-binary PATH]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		if role, ok := roles()[os.Args[1]]; ok {
+			role(os.Args[2:])
+			return
+		}
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// roles are what this program is when it starts itself again, as a process of its own that can be pinned.
+func roles() map[string]func([]string) {
+	return map[string]func([]string){
+		"reverseproxy": reverseProxy, "tcpserver": tcpServer, "stream": streamLoad, "pingpong": pingPongLoad,
+	}
+}
+
+type options struct {
+	rounds, seconds int
+	only            *regexp.Regexp
+	binary          string
+	idle            bool
+	connections     int // most that are held open
+}
+
+func run() error {
+	var o options
+	only := ""
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds per case; the median is printed")
+	flag.IntVar(&o.seconds, "seconds", 2, "seconds per measurement")
+	flag.StringVar(&only, "case", "", "run only the cases that match this expression")
+	flag.StringVar(&o.binary, "binary", "", "measure this ambassador-proxy instead of building it")
+	flag.BoolVar(&o.idle, "idle", true, "measure memory with 0, 1000 and up to 10000 idle connections")
+	flag.Parse()
+	var err error
+	if o.only, err = regexp.Compile(only); err != nil {
+		return err
+	}
+	for _, need := range []string{"haproxy", "nginx", "wrk", "taskset"} {
+		if _, err := exec.LookPath(need); err != nil {
+			return fmt.Errorf("%w (apt-get install haproxy nginx wrk util-linux)", err)
+		}
+	}
+	if o.connections, err = raiseFileLimit(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench-ambassador")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if o.binary == "" {
+		o.binary = filepath.Join(dir, "ambassador-proxy")
+		build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", o.binary, "github.com/pod-helpers/pod-helpers/ambassador-proxy")
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return fmt.Errorf("build ambassador-proxy: %w", err)
+		}
+	}
+	return measure(o, dir)
+}
+
+// raiseFileLimit takes all the open files that are allowed; children inherit it. It returns how many idle connections
+// HAProxy can hold then, which reckons with two files for each and refuses to start otherwise.
+func raiseFileLimit() (connections int, err error) {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
+		return 0, err
+	}
+	r.Cur = r.Max
+	return min(10000, int(r.Max)/2-200), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
+}
+
+// measure starts the backend and the peers, runs every case and prints the tables.
+func measure(o options, dir string) error {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	b, err := startBackend(dir)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	peers, err := startPeers(o, dir, b)
+	defer func() {
+		for _, p := range peers {
+			p.stop()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	t := newTable(peers)
+	for _, c := range cases(dir) {
+		if !o.only.MatchString(c.name) {
+			continue
+		}
+		for range o.rounds {
+			for _, p := range peers {
+				select {
+				case <-interrupted:
+					return nil
+				default:
+				}
+				if err := t.add(c, p, o.seconds); err != nil {
+					return fmt.Errorf("%s through %s: %w", c.name, p.name, err)
+				}
+			}
+		}
+		t.print(c)
+	}
+	if o.idle {
+		return idleMemory(o, dir, b)
+	}
+	return nil
+}
