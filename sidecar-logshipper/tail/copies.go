@@ -50,32 +50,48 @@ func (s *Set) intact(g *Generation) (size int64, ok bool) {
 	return st.Size, hasBytes(f, c.read, want) && hasHead(f, g.head)
 }
 
-// split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode.
+// split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode,
+// through the same handle: it may be deleted by now.
 func (s *Set) split(g *Generation, found copyOf, src source, unread int64) {
-	old := g.key
-	s.epochs[old]++
+	file, _ := g.file()
+	old, err := find.StatOpen(file)
+	old.Path = g.now
+	s.epochs[g.key]++
 	s.update(func() {
-		_ = g.src.Close()
 		g.frozen, g.suspect = true, false
 		if src != nil {
 			g.src, g.key, g.now, g.size = src, found.Key, found.Path, found.length
 			return
 		}
-		g.src, g.key, g.now, g.size = nothing{}, find.Key{}, "", 0
-		for i := range g.cursors {
-			g.size = max(g.size, g.cursors[i].read)
-		}
-		for i := range g.cursors {
-			if c := &g.cursors[i]; c.read < g.size { // it fell behind, and what it had not read is gone
-				c.read = g.size
-				c.acked.Offset = g.size
-			}
-		}
+		g.giveUp()
 	})
+	if err != nil {
+		_ = file.Close()
+	} else {
+		next := s.begin(old, g.Source.Path, g.Input, file, old.Size)
+		next.moved = g.moved
+		s.update(func() { s.order = slices.Insert(s.order, slices.Index(s.order, g)+1, next) })
+	}
 	s.buryHeld(g.Source.Path)
-	s.adoptSiblings(g.Source.Path, g.Input)
+	s.countTruncation(g, src != nil, unread)
+}
+
+// giveUp ends a generation where it was read to: the rest is nowhere.
+func (g *Generation) giveUp() {
+	g.src, g.key, g.now, g.size = nothing{}, find.Key{}, "", 0
+	for i := range g.cursors {
+		g.size = max(g.size, g.cursors[i].read)
+	}
+	for i := range g.cursors {
+		if c := &g.cursors[i]; c.read < g.size { // it fell behind, and what it had not read is gone
+			c.read, c.acked.Offset = g.size, g.size
+		}
+	}
+}
+
+func (s *Set) countTruncation(g *Generation, copied bool, unread int64) {
 	switch {
-	case src != nil:
+	case copied:
 		s.count.rotation("copytruncate")
 	case unread > 0:
 		s.count.rotation("truncate")
@@ -83,9 +99,6 @@ func (s *Set) split(g *Generation, found copyOf, src source, unread int64) {
 		s.log.Error("file was truncated before it was read, and no copy holds the rest", "path", g.Source.Path, "bytes", unread)
 	default:
 		s.count.rotation("truncate")
-	}
-	if f, err := find.Stat(g.Source.Path); err == nil && f.Key == old {
-		s.see(f, g.Input)
 	}
 }
 

@@ -11,8 +11,7 @@ import (
 )
 
 // resume finds each generation of a saved state again: first by its key, under its path or another name in its directory;
-// then in a copy of it (compressed or not); and last it takes on what came and went while nobody looked. What cannot be
-// found is counted and said.
+// then in a copy of it (compressed or not). What cannot be found is counted and said.
 func (s *Set) resume(from *checkpoint.State) {
 	var open []checkpoint.File
 	for _, e := range from.Files {
@@ -39,7 +38,6 @@ func (s *Set) resume(from *checkpoint.State) {
 		}
 	}
 	s.order = slices.DeleteFunc(found, func(g *Generation) bool { return g == nil })
-	s.missedSiblings(open)
 }
 
 // resumeByKey finds the file itself, wherever it is, or nil when it is gone or holds something else by now.
@@ -81,22 +79,6 @@ func (s *Set) resumeFromCopy(e checkpoint.File) *Generation {
 		s.log.Error("file went away before it was read to its end, and nothing holds the rest", "path", e.Path, "bytes", left)
 	}
 	return nil
-}
-
-// missedSiblings takes on the generations that came and went while nobody looked, for each path that leads elsewhere now.
-func (s *Set) missedSiblings(entries []checkpoint.File) {
-	done := map[string]bool{}
-	for _, e := range entries {
-		at, err := find.Stat(e.Path)
-		g := s.byKey(at.Key)
-		if done[e.Path] || err == nil && g != nil && !g.frozen {
-			continue
-		}
-		done[e.Path] = true
-		if input, ok := s.inputOf(e.Path); ok {
-			s.adoptSiblings(e.Path, input)
-		}
-	}
 }
 
 // findKey looks for the file itself: where it was, then in its directory.

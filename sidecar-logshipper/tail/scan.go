@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
@@ -35,8 +34,15 @@ func (s *Set) scan() {
 			}
 		}
 	}
+	clear(s.listed)
+	s.refresh() // a truncation must be known before its copy is met
+	paths := map[string]int{}
 	for _, g := range s.snapshotOrder() {
 		s.follow(g, started)
+		paths[g.Source.Path] = g.Input
+	}
+	for path, input := range paths {
+		s.adoptSiblings(path, input)
 	}
 	for _, m := range found {
 		s.see(m.File, m.input)
@@ -69,7 +75,6 @@ func (s *Set) follow(g *Generation, now time.Time) {
 		s.refreshOne(g)
 		s.update(func() { g.moved, g.now = now, s.whereIs(g) })
 		s.count.rotation(map[bool]string{true: "delete", false: "rename"}[g.links == 0])
-		s.adoptSiblings(g.Source.Path, g.Input)
 	case !here:
 		s.update(func() { g.now = s.whereIs(g) })
 	}
@@ -137,10 +142,21 @@ func (s *Set) adopt(f find.File, path string, input int) {
 		_ = src.Close() // replaced in this moment; the next scan sees what is there then
 		return
 	}
+	g := s.begin(f, path, input, src, length)
+	g.frozen = compressed
+	if f.Path != path {
+		g.moved = time.Now()
+	}
+	s.update(func() { s.insert(g); s.activity = time.Now() })
+	s.log.Info("following file", "path", f.Path, "size_bytes", length)
+}
+
+// begin makes a generation that nothing was read of.
+func (s *Set) begin(f find.File, path string, input int, src source, length int64) *Generation {
 	epoch := s.epochs[f.Key]
 	g := &Generation{
 		Source: &record.Source{Path: path, Generation: s.generationID(f.Key, epoch)},
-		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), size: length, links: f.Links, modified: time.Now(), frozen: compressed,
+		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), size: length, links: f.Links, modified: time.Now(),
 	}
 	g.head, _ = headOf(src, headBytes)
 	var start int64
@@ -150,11 +166,19 @@ func (s *Set) adopt(f find.File, path string, input int) {
 	for range s.lanes {
 		g.cursors = append(g.cursors, cursor{read: start, stuckAt: -1, acked: checkpoint.Position{Offset: start}})
 	}
-	if f.Path != path {
-		g.moved = time.Now()
+	return g
+}
+
+// insert puts g last, but what was rotated away already before what is at its path now.
+func (s *Set) insert(g *Generation) {
+	at := len(s.order)
+	if !g.moved.IsZero() {
+		live := slices.IndexFunc(s.order, func(o *Generation) bool { return o.Source.Path == g.Source.Path && o.moved.IsZero() && !o.frozen })
+		if live >= 0 {
+			at = live
+		}
 	}
-	s.update(func() { s.order = append(s.order, g); s.activity = time.Now() })
-	s.log.Info("following file", "path", f.Path, "size_bytes", length)
+	s.order = slices.Insert(s.order, at, g)
 }
 
 // bornAt is the time from which the records of a file count: persistent, so that a resend after a crash repeats them.
@@ -169,28 +193,32 @@ func bornAt(f find.File) int64 {
 var rotatedSuffix = regexp.MustCompile(`^[._-]?[0-9][0-9T:._-]*(\.(gz|zst|bz2|xz))?$`)
 
 // siblings are the files beside path that look like rotations of it.
-func siblings(path string) []find.File {
-	files, _ := find.List(filepath.Dir(path))
-	return slices.DeleteFunc(files, func(f find.File) bool {
-		rest, ok := strings.CutPrefix(filepath.Base(f.Path), filepath.Base(path))
-		return !ok || !rotatedSuffix.MatchString(rest)
-	})
+func (s *Set) siblings(path string) []find.File {
+	dir := filepath.Dir(path)
+	if _, ok := s.listed[dir]; !ok {
+		s.listed[dir], _ = find.List(dir)
+	}
+	var list []find.File
+	for _, f := range s.listed[dir] {
+		if rotationOf(f.Path, path) {
+			list = append(list, f)
+		}
+	}
+	slices.SortFunc(list, func(a, b find.File) int { return a.Modified.Compare(b.Modified) })
+	return list
 }
 
 // adoptSiblings takes on the generations of path that came and went between two looks: files that look like rotations of it,
-// were written after the last look, and are not known. Oldest first.
+// were born since the last look, and are not known. Oldest first.
 func (s *Set) adoptSiblings(path string, input int) {
-	list := siblings(path)
-	slices.SortFunc(list, func(a, b find.File) int { return a.Modified.Compare(b.Modified) })
-	for _, f := range list {
-		if f.Modified.Before(s.scanned.Add(-time.Second)) || s.scanned.IsZero() {
+	for _, f := range s.siblings(path) {
+		if s.scanned.IsZero() || time.Unix(0, bornAt(f)).Before(s.scanned.Add(-time.Second)) {
 			continue
 		}
 		_, dead := s.tombstones[f.Key]
-		if s.byKey(f.Key) != nil || dead || s.isCopy(f) {
-			continue
+		if s.byKey(f.Key) == nil && !dead && !s.isCopy(f) {
+			s.adopt(f, path, input)
 		}
-		s.adopt(f, path, input)
 	}
 }
 

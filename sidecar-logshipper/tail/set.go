@@ -74,6 +74,7 @@ type Set struct {
 	scanned    time.Time
 	activity   time.Time              // last growth of any file
 	held       map[find.Key]find.File // may be copies of followed files
+	listed     map[string][]find.File // directories, during one scan
 }
 
 // New continues from a saved state and looks at the files once, so that reading can start.
@@ -82,7 +83,7 @@ func New(c Config, count *Counters, from *checkpoint.State) *Set {
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, activity: time.Now(), scanned: from.Saved,
+		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, activity: time.Now(), scanned: from.Saved,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
