@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -79,13 +78,6 @@ func (s *Server) HandleLoopback(pattern string, h http.Handler) {
 
 // SetMetrics replaces GET /metrics.
 func (s *Server) SetMetrics(h http.Handler) { s.metrics.Store(&h) }
-
-// EnableDebug serves /debug/pprof/ to loopback.
-func (s *Server) EnableDebug() {
-	s.HandleLoopback("GET /debug/pprof/", http.HandlerFunc(pprof.Index))
-	s.HandleLoopback("GET /debug/pprof/profile", http.HandlerFunc(pprof.Profile))
-	s.HandleLoopback("GET /debug/pprof/trace", http.HandlerFunc(pprof.Trace))
-}
 
 // Serve answers on l until Close. It returns nil after Close.
 func (s *Server) Serve(l net.Listener, p Probe) error {

@@ -90,3 +90,16 @@ func TestServer_BoundsItsClients(t *testing.T) {
 		t.Errorf("a limit is missing: %+v", h)
 	}
 }
+
+func TestDebug_ServesProfilesToLoopback(t *testing.T) {
+	log, _ := kittest.Logs(t)
+	s := New("toy", prometheus.NewRegistry(), log)
+	s.EnableDebug()
+	server := httptest.NewServer(s.mux)
+	defer server.Close()
+	for path, want := range map[string]int{"goroutine?debug=1": 200, "heap": 200, "profile?seconds=1": 200, "nonsense": 404} {
+		if status, body := kittest.Get(server.URL + "/debug/pprof/" + path); status != want || body == "" {
+			t.Errorf("%s: %d with %d bytes, want %d", path, status, len(body), want)
+		}
+	}
+}

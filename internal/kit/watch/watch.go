@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -77,13 +78,23 @@ type watcher struct {
 	seed  maphash.Seed
 }
 
-// arm watches the nearest existing directory of each path. Watching one twice is no harm.
+// arm watches the nearest existing directory of each path. Watching one twice is no harm. It repeats until it finds the
+// same directories again, because one may appear between the look for it and the watch on its parent.
 func (w *watcher) arm(n *fsnotify.Watcher) {
-	for _, path := range w.paths {
-		dir := filepath.Dir(path)
-		for n.Add(dir) != nil && dir != filepath.Dir(dir) {
-			dir = filepath.Dir(dir)
+	var before []string
+	for {
+		armed := make([]string, 0, len(w.paths))
+		for _, path := range w.paths {
+			dir := filepath.Dir(path)
+			for n.Add(dir) != nil && dir != filepath.Dir(dir) {
+				dir = filepath.Dir(dir)
+			}
+			armed = append(armed, dir)
 		}
+		if slices.Equal(armed, before) {
+			return
+		}
+		before = armed
 	}
 }
 
