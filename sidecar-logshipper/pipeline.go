@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -19,7 +17,9 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/parse"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/shape"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
@@ -103,18 +103,45 @@ func labels(c *config.Config, env kit.Env) []record.Field {
 	return fields
 }
 
-// routes are, for each output, how the records of each input reach it.
+// routes are, for each output, how the records of each input reach it. Each has stages of its own, which need no locks.
 func (p *pipeline) routes(c *config.Config) ([][]deliver.Route, []tail.Input, error) {
 	routes := make([][]deliver.Route, len(p.outs))
 	var inputs []tail.Input
 	for i := range c.Inputs {
-		in := &c.Inputs[i]
-		for o := range p.outs {
-			routes[o] = append(routes[o], deliver.Route{})
+		joined := false
+		for o, out := range p.outs {
+			route, err := newRoute(&c.Inputs[i], c.Shape, out)
+			if err != nil {
+				return nil, nil, fmt.Errorf("input %d: %w", i+1, err)
+			}
+			routes[o] = append(routes[o], route)
+			joined = joined || route.Framer != nil
 		}
-		inputs = append(inputs, in.Tail(0))
+		inputs = append(inputs, c.Inputs[i].Tail(joined))
 	}
 	return routes, inputs, nil
+}
+
+// newRoute is what happens to a record between its file and an output: parse, then shape.
+func newRoute(in *config.Input, steps shape.Config, out output.Output) (deliver.Route, error) {
+	wants := len(steps) > 0
+	if p, ok := out.(output.Parsed); ok && p.WantsParsed() {
+		wants = true
+	}
+	framer, parser, err := parse.New(in.Config, wants)
+	if err != nil {
+		return deliver.Route{}, err
+	}
+	route := deliver.Route{Framer: framer}
+	if parser != nil {
+		route.Stages = append(route.Stages, parser)
+	}
+	stages, err := shape.New(steps)
+	if err != nil {
+		return deliver.Route{}, err
+	}
+	route.Stages = append(route.Stages, stages...)
+	return route, nil
 }
 
 func (p *pipeline) start() {
@@ -179,26 +206,4 @@ func stateDir(c *config.Config) string {
 		}
 	}
 	return c.State
-}
-
-// explain prints what each output would send for each line of the standard input.
-func explain(_ context.Context, c *config.Config, in kit.Invocation) error {
-	p := &pipeline{}
-	defer func() { p.closeOutputs() }()
-	if err := p.open(c, in.Env); err != nil {
-		return err
-	}
-	sample, err := io.ReadAll(in.Stdin)
-	if err != nil {
-		return err
-	}
-	if len(sample) == 0 {
-		return errors.New("read sample: standard input is empty (pipe a few log lines in)")
-	}
-	chunk := record.Chunk{Source: &record.Source{Path: "(standard input)"}, Data: sample, Next: int64(len(sample)), Time: time.Now().UnixNano()}
-	for i, out := range p.outs {
-		body, n := out.AppendChunk(out.Begin(nil), &chunk)
-		fmt.Fprintf(in.Stdout, "# %s: %d records\n%s\n", c.Outputs[i].Name(), n, printable(out.End(body)))
-	}
-	return nil
 }

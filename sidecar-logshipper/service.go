@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -243,12 +241,4 @@ func (s *service) Live() error {
 		}
 	}
 	return nil
-}
-
-// printable is a body as a person can read it: text as it is, anything else as quoted bytes.
-func printable(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	return fmt.Sprintf("%q", b)
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/parse"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/shape"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
@@ -19,6 +21,7 @@ import (
 type Config struct {
 	conf.Common `yaml:",inline"`
 	Inputs      []Input           `yaml:"inputs" doc:"Files to follow; the first input that matches a file owns it."`
+	Shape       shape.Config      `yaml:"shape,omitempty" doc:"Steps that every record goes through, in this order."`
 	Outputs     []output.Config   `yaml:"outputs" doc:"Where every record goes; each output has its own position in every file."`
 	Labels      map[string]string `yaml:"labels,omitempty" doc:"Fields or labels on every record."`
 	State       string            `yaml:"state" doc:"Directory of the checkpoint and the dead letters; none keeps them in memory. The default is used only where it exists."`
@@ -30,10 +33,11 @@ type Config struct {
 
 // Input is one group of files.
 type Input struct {
-	Paths       []string  `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice."`
-	Exclude     []string  `yaml:"exclude,omitempty" doc:"Globs to leave out; without a slash they match the file name."`
-	MaxLine     conf.Size `yaml:"max_line,omitempty" doc:"Longest record, at least 256KiB."`
-	MaxLineMode string    `yaml:"max_line_mode,omitempty" enum:"truncate,split,drop" doc:"What happens to a longer one; it is counted either way."`
+	Paths        []string `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice."`
+	Exclude      []string `yaml:"exclude,omitempty" doc:"Globs to leave out; without a slash they match the file name."`
+	parse.Config `yaml:",inline"`
+	MaxLine      conf.Size `yaml:"max_line,omitempty" doc:"Longest record, at least 256KiB."`
+	MaxLineMode  string    `yaml:"max_line_mode,omitempty" enum:"truncate,split,drop" doc:"What happens to a longer one; it is counted either way."`
 }
 
 // DefaultState is where a volume for the state is expected.
@@ -53,7 +57,15 @@ func Flags(f *conf.Flags, c *Config) {
 		c.Inputs = []Input{{Paths: v}}
 		return nil
 	})
-	f.List("exclude", "glob to leave out", func(v []string) error { return c.eachInput(func(in *Input) { in.Exclude = v }) })
+	f.List("exclude", "glob to leave out", func(v []string) error {
+		return c.eachInput(func(in *Input) error { in.Exclude = v; return nil })
+	})
+	f.Words("format", "how a record is written", func(v []string) error {
+		return c.eachInput(func(in *Input) error { in.Format = v[len(v)-1]; return nil })
+	})
+	f.List("multiline", "java, python, go, indent, or the regular expression of a first line", func(v []string) error {
+		return c.eachInput(func(in *Input) error { return in.SetMultiline(v[len(v)-1]) })
+	})
 	f.List("to", "output URL", func(v []string) error {
 		c.Outputs = nil
 		for _, raw := range v {
@@ -84,12 +96,14 @@ func Flags(f *conf.Flags, c *Config) {
 }
 
 // eachInput changes all inputs: flags are about the one that --path makes, or about every one of the file.
-func (c *Config) eachInput(change func(*Input)) error {
+func (c *Config) eachInput(change func(*Input) error) error {
 	if len(c.Inputs) == 0 {
 		return fmt.Errorf("needs --path, or inputs in the configuration file")
 	}
 	for i := range c.Inputs {
-		change(&c.Inputs[i])
+		if err := change(&c.Inputs[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -128,6 +142,7 @@ func (c *Config) Validate(p *conf.Problems) {
 		}
 		names = append(names, name)
 	}
+	c.Shape.Validate(p, "shape")
 	if least := conf.Size(deliver.BatchMemory * max(1, len(c.Outputs))); c.Memory < least {
 		p.Add("memory", fmt.Sprintf("%s is too little for %d outputs", c.Memory, len(c.Outputs)), fmt.Sprintf("at least %dKiB", (least+1023)/1024))
 	}
@@ -147,13 +162,24 @@ func (in *Input) validate(p *conf.Problems, path string) {
 			p.Add(fmt.Sprintf("%s.exclude[%d]", path, i), err.Error(), "")
 		}
 	}
+	in.Config.Validate(p, path)
 	if in.MaxLine < 256<<10 || in.MaxLine > 64<<20 {
 		p.Add(path+".max_line", fmt.Sprintf("%s is not between 256KiB and 64MiB", in.MaxLine), "")
 	}
 }
 
-// Tail is the input as package tail wants it. flush is 0 without multi-line.
-func (in *Input) Tail(flush time.Duration) tail.Input {
+// defaultFlush is the quiet time after which the last record of a multi-line input counts as complete.
+const defaultFlush = time.Second
+
+// Tail is the input as package tail wants it; joined says that its records may span lines.
+func (in *Input) Tail(joined bool) tail.Input {
+	var flush time.Duration
+	if joined {
+		flush = defaultFlush
+		if in.Multiline != nil && in.Multiline.Flush > 0 {
+			flush = in.Multiline.Flush.D()
+		}
+	}
 	return tail.Input{
 		Globs:   find.Globs{Paths: in.Paths, Exclude: in.Exclude},
 		MaxLine: int(in.MaxLine), Overlong: in.MaxLineMode, Flush: flush,
