@@ -15,7 +15,7 @@ type Target struct {
 	Hosts  []HostPort // of Hosts and SRV; one for SRV, whose port is empty
 	Path   string     // of a unix socket or an endpoint file
 	TLS    bool
-	H2     bool // HTTP/2 only: prior knowledge, or ALPN h2 with TLS
+	H2     bool   // HTTP/2 only: prior knowledge, or ALPN h2 with TLS
 	Kind   string // http, tcp, redis or memcached; "" for unix, which fits any
 
 	Options url.Values

@@ -1,0 +1,240 @@
+// Package discover keeps the set of an upstream's addresses up to date: by DNS and its TTL, SRV records, a watched file, or
+// what the URL says. The last good answer is kept for as long as there is no better one.
+package discover
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
+)
+
+// Address is one endpoint.
+type Address struct {
+	Addr   string // host:port, or unix:/path
+	Name   string // what was resolved; the name to verify with TLS
+	Weight int
+}
+
+// Answer is a set of addresses. TTL 0: nothing said how long it holds.
+type Answer struct {
+	Addresses []Address
+	TTL       time.Duration
+}
+
+func (a *Answer) shorten(ttl time.Duration) {
+	if ttl > 0 && (a.TTL == 0 || ttl < a.TTL) {
+		a.TTL = ttl
+	}
+}
+
+const (
+	minTTL      = time.Second
+	maxTTL      = time.Minute
+	unknownTTL  = 5 * time.Second // /etc/hosts, a file, an answer over TCP
+	lookupLimit = 5 * time.Second
+	emptyHold   = 30 * time.Second // how long an empty answer is not believed
+	earlyPause  = time.Second      // between lookups that failures ask for
+)
+
+// Watcher follows one target.
+type Watcher struct {
+	target  config.Target
+	dns     *DNS
+	log     *slog.Logger
+	update  func([]Address)
+	results func(ok bool)
+	early   chan struct{}
+	good    atomic.Int64 // Unix nanoseconds of the last good answer
+	failure atomic.Pointer[error]
+}
+
+// New follows t; update gets each new set, in order, from one goroutine; result counts lookups.
+func New(t config.Target, dns *DNS, log *slog.Logger, update func([]Address), result func(ok bool)) *Watcher {
+	return &Watcher{target: t, dns: dns, log: log, update: update, results: result, early: make(chan struct{}, 1)}
+}
+
+// Early asks for a lookup soon: an endpoint does not answer any more.
+func (w *Watcher) Early() {
+	select {
+	case w.early <- struct{}{}:
+	default:
+	}
+}
+
+// Age is the time since the last good answer; false before the first.
+func (w *Watcher) Age(now time.Time) (time.Duration, bool) {
+	at := w.good.Load()
+	return now.Sub(time.Unix(0, at)), at != 0
+}
+
+// Err is why there is no answer; nil after a good one.
+func (w *Watcher) Err() error {
+	if e := w.failure.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// Run follows the target until ctx ends.
+func (w *Watcher) Run(ctx context.Context) {
+	var last []Address
+	emptySince := time.Time{}
+	for {
+		answer, err := w.Resolve(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		pause := clamp(answer.TTL)
+		switch {
+		case err != nil:
+			w.failed(err)
+			pause = minTTL
+		case len(answer.Addresses) == 0 && len(last) > 0 && (emptySince.IsZero() || now.Sub(emptySince) < emptyHold):
+			if emptySince.IsZero() {
+				emptySince = now
+			}
+			w.failed(errors.New("empty answer"))
+		default:
+			emptySince = time.Time{}
+			w.succeeded(now)
+			if !slices.Equal(answer.Addresses, last) {
+				last = answer.Addresses
+				w.update(last)
+			}
+		}
+		if !w.static() || err != nil {
+			w.sleep(ctx, pause)
+		} else {
+			<-ctx.Done()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (w *Watcher) failed(err error) {
+	w.failure.Store(&err)
+	w.results(false)
+	w.log.Warn("endpoints not resolved, the last answer goes on", "target", w.name(), "error", err)
+}
+
+func (w *Watcher) succeeded(now time.Time) {
+	w.failure.Store(nil)
+	w.good.Store(now.UnixNano())
+	w.results(true)
+}
+
+func (w *Watcher) name() string {
+	if len(w.target.Hosts) > 0 {
+		return w.target.Hosts[0].Host
+	}
+	return w.target.Path
+}
+
+// static targets never change: literal addresses and sockets.
+func (w *Watcher) static() bool {
+	switch w.target.Source {
+	case config.FromSocket:
+		return true
+	case config.FromHosts:
+		return !slices.ContainsFunc(w.target.Hosts, func(h config.HostPort) bool { return net.ParseIP(h.Host) == nil })
+	}
+	return false
+}
+
+func (w *Watcher) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	hold := time.NewTimer(min(earlyPause, d))
+	defer hold.Stop()
+	var early <-chan struct{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-hold.C:
+			early = w.early
+		case <-early:
+			return
+		}
+	}
+}
+
+// clamp keeps a TTL between 1 s and 60 s, ± 10 % so that helpers do not ask in step.
+func clamp(ttl time.Duration) time.Duration {
+	if ttl == 0 {
+		ttl = unknownTTL
+	}
+	ttl = min(max(ttl, minTTL), maxTTL)
+	return ttl - ttl/10 + rand.N(ttl/5+1)
+}
+
+// Resolve asks once. The addresses are sorted, so that equal sets are equal.
+func (w *Watcher) Resolve(ctx context.Context) (answer Answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	switch w.target.Source {
+	case config.FromSocket:
+		answer.Addresses = []Address{{Addr: "unix:" + w.target.Path, Name: "localhost", Weight: 1}}
+	case config.FromFile:
+		answer.Addresses, err = readFile(w.target.Path)
+		answer.TTL = minTTL
+	case config.FromSRV:
+		answer, err = w.dns.SRV(ctx, w.target.Hosts[0].Host)
+	default:
+		hosts := make([][2]string, len(w.target.Hosts))
+		for i, h := range w.target.Hosts {
+			hosts[i] = [2]string{h.Host, h.Port}
+		}
+		answer, err = w.dns.Hosts(ctx, hosts)
+	}
+	slices.SortFunc(answer.Addresses, func(a, b Address) int { return strings.Compare(a.Addr, b.Addr) })
+	answer.Addresses = slices.CompactFunc(answer.Addresses, func(a, b Address) bool { return a.Addr == b.Addr })
+	return answer, err
+}
+
+// readFile reads host:port and an optional weight a line; # begins a comment.
+func readFile(path string) ([]Address, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var all []Address
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(text)
+		if len(words) == 0 {
+			continue
+		}
+		host, _, err := net.SplitHostPort(words[0])
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %q is not host:port", path, n, words[0])
+		}
+		a := Address{Addr: words[0], Name: host, Weight: 1}
+		if len(words) > 1 {
+			if a.Weight, err = strconv.Atoi(words[1]); err != nil || a.Weight < 1 {
+				return nil, fmt.Errorf("%s:%d: %q is not a weight", path, n, words[1])
+			}
+		}
+		all = append(all, a)
+	}
+	return all, lines.Err()
+}

@@ -1,0 +1,142 @@
+package discover
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// DNS asks for addresses and SRV records by resolv.conf's rules: the standard library's own resolver does the asking, with
+// search list, ndots and TCP fallback, and the wrapped UDP connection reads the TTL that it would not tell.
+type DNS struct {
+	// Server replaces the servers of resolv.conf, for tests; host:port.
+	Server string
+}
+
+// Hosts resolves A and AAAA of every host.
+func (d *DNS) Hosts(ctx context.Context, hosts [][2]string) (Answer, error) {
+	answer := Answer{}
+	for _, h := range hosts {
+		ips, ttl, err := d.lookup(ctx, h[0])
+		if err != nil {
+			return Answer{}, err
+		}
+		answer.shorten(ttl)
+		for _, ip := range ips {
+			answer.Addresses = append(answer.Addresses, Address{Addr: net.JoinHostPort(ip, h[1]), Name: h[0], Weight: 1})
+		}
+	}
+	return answer, nil
+}
+
+// SRV resolves service records, and the addresses of their targets. Only the best priority counts.
+func (d *DNS) SRV(ctx context.Context, name string) (Answer, error) {
+	resolver, ttl := d.resolver()
+	_, records, err := resolver.LookupSRV(ctx, "", "", name)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{}
+	answer.shorten(ttl.min())
+	for _, r := range records {
+		if r.Priority != records[0].Priority {
+			break
+		}
+		ips, ttl, err := d.lookup(ctx, r.Target)
+		if err != nil {
+			return Answer{}, err
+		}
+		answer.shorten(ttl)
+		for _, ip := range ips {
+			answer.Addresses = append(answer.Addresses, Address{
+				Addr: net.JoinHostPort(ip, strconv.Itoa(int(r.Port))), Name: strings.TrimSuffix(r.Target, "."), Weight: max(int(r.Weight), 1)})
+		}
+	}
+	return answer, nil
+}
+
+func (d *DNS) lookup(ctx context.Context, host string) (ips []string, ttl time.Duration, err error) {
+	if net.ParseIP(host) != nil {
+		return []string{host}, 0, nil
+	}
+	resolver, seen := d.resolver()
+	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, a := range addrs {
+		ips = append(ips, a.Unmap().String())
+	}
+	return ips, seen.min(), nil
+}
+
+// resolver is made for one lookup, so that what it sees belongs to that lookup.
+func (d *DNS) resolver() (*net.Resolver, *ttls) {
+	seen := &ttls{}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if d.Server != "" {
+			address = d.Server
+		}
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if udp, ok := c.(*net.UDPConn); ok {
+			return &overheard{udp, seen}, err
+		}
+		return c, err
+	}}, seen
+}
+
+// overheard stays a net.PacketConn by embedding: that is how the resolver tells UDP from TCP.
+type overheard struct {
+	*net.UDPConn
+	seen *ttls
+}
+
+func (c *overheard) Read(b []byte) (int, error) {
+	n, err := c.UDPConn.Read(b)
+	if err == nil {
+		c.seen.read(b[:n])
+	}
+	return n, err
+}
+
+// ttls is the lowest TTL of the answers.
+type ttls struct {
+	mu     sync.Mutex
+	lowest time.Duration
+	any    bool
+}
+
+func (t *ttls) min() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.any {
+		return 0
+	}
+	return max(t.lowest, time.Second)
+}
+
+func (t *ttls) read(message []byte) {
+	var p dnsmessage.Parser
+	if _, err := p.Start(message); err != nil || p.SkipAllQuestions() != nil {
+		return
+	}
+	for {
+		h, err := p.AnswerHeader()
+		if err != nil {
+			return
+		}
+		t.mu.Lock()
+		if ttl := time.Duration(h.TTL) * time.Second; !t.any || ttl < t.lowest {
+			t.lowest, t.any = ttl, true
+		}
+		t.mu.Unlock()
+		if p.SkipAnswer() != nil {
+			return
+		}
+	}
+}

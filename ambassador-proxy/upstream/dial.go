@@ -1,0 +1,158 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/net/proxy"
+	"golang.org/x/sys/unix"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
+
+// userTimeout ends a connection whose bytes nobody acknowledges.
+const userTimeout = 20 * time.Second
+
+// dialer makes connections to endpoints: straight or via a proxy, plain.
+type dialer struct {
+	via     *url.URL
+	timeout time.Duration
+}
+
+// plain connects to host:port or unix:/path.
+func (d *dialer) plain(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}
+	if d.via != nil {
+		c, err := d.through(ctx, address)
+		if err != nil {
+			return nil, &reason.Error{Reason: reason.ViaFailed, Err: fmt.Errorf("via %s: %w", d.via.Host, err)}
+		}
+		return c, nil
+	}
+	c, err := keepAlive().DialContext(ctx, "tcp", address)
+	if err != nil && ctx.Err() == context.DeadlineExceeded {
+		return nil, &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("dial %s: no connection within %s (connect_timeout)", address, d.timeout)}
+	}
+	if err == nil {
+		setUserTimeout(c)
+	}
+	return c, err
+}
+
+func keepAlive() *net.Dialer {
+	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 4}}
+}
+
+func setUserTimeout(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		if raw, err := t.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) {
+				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds()))
+			})
+		}
+	}
+}
+
+func (d *dialer) through(ctx context.Context, address string) (net.Conn, error) {
+	if d.via.Scheme == "socks5" {
+		p, err := proxy.FromURL(d.via, keepAlive())
+		if err != nil {
+			return nil, err
+		}
+		return p.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	}
+	c, err := keepAlive().DialContext(ctx, "tcp", d.via.Host)
+	if err != nil {
+		return nil, err
+	}
+	if d.via.Scheme == "https" {
+		secured := tls.Client(c, &tls.Config{ServerName: d.via.Hostname()})
+		if err := secured.HandshakeContext(ctx); err != nil {
+			c.Close()
+			return nil, err
+		}
+		c = secured
+	}
+	if err := connect(ctx, c, d.via, address); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect asks an HTTP proxy for a tunnel (RFC 9110, 9.3.6).
+func connect(ctx context.Context, c net.Conn, via *url.URL, address string) error {
+	if t, ok := ctx.Deadline(); ok {
+		_ = c.SetDeadline(t)
+		defer c.SetDeadline(time.Time{})
+	}
+	auth := ""
+	if via.User != nil {
+		auth = "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(via.User.String())) + "\r\n"
+	}
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", address, address, auth); err != nil {
+		return err
+	}
+	// One byte at a time: what follows the head belongs to the tunnel.
+	head, err := readHead(c)
+	if err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(head)), &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New("CONNECT answered " + response.Status)
+	}
+	return nil
+}
+
+const maxConnectHead = 16 << 10
+
+func readHead(c net.Conn) (string, error) {
+	var b strings.Builder
+	one := make([]byte, 1)
+	for b.Len() < maxConnectHead {
+		if _, err := c.Read(one); err != nil {
+			return "", err
+		}
+		b.WriteByte(one[0])
+		if one[0] == '\n' && strings.HasSuffix(b.String(), "\r\n\r\n") {
+			return b.String(), nil
+		}
+	}
+	return "", errors.New("the answer to CONNECT has no end")
+}
+
+// secure does the TLS handshake on c, and closes c if that fails.
+func secure(ctx context.Context, c net.Conn, config *tls.Config, timeout time.Duration) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	t := tls.Client(c, config)
+	err := t.HandshakeContext(ctx)
+	if err == nil {
+		return t, nil
+	}
+	c.Close()
+	if ctx.Err() == context.DeadlineExceeded {
+		return nil, &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("TLS handshake: not done within %s (tls_timeout)", timeout)}
+	}
+	if reason.OfDial(err) != reason.TLSVerifyFailed {
+		return nil, &reason.Error{Reason: reason.TLSHandshakeFailed, Err: err}
+	}
+	return nil, err
+}

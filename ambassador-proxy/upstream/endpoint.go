@@ -1,0 +1,122 @@
+package upstream
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/balance"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
+
+// Endpoint is one address of an upstream, with its connections, load and health.
+type Endpoint struct {
+	up      *Upstream
+	addr    discover.Address
+	load    *balance.Load
+	record  *health.Record
+	pool    *pool
+	clients *clients
+}
+
+func (u *Upstream) newEndpoint(a discover.Address) *Endpoint {
+	return &Endpoint{
+		up: u, addr: a, load: balance.NewLoad(time.Now()), record: u.env.Health.Of(u.name, a.Addr),
+		pool: newPool(u.config.KeepAlive.D()), clients: newClients(u, a.Addr, u.serverName(a)),
+	}
+}
+
+func (e *Endpoint) Load() *balance.Load { return e.load }
+func (e *Endpoint) Weight() int         { return max(e.addr.Weight, 1) }
+func (e *Endpoint) Name() string        { return e.addr.Addr }
+func (e *Endpoint) Address() string     { return e.addr.Addr }
+
+// State is the endpoint's health.
+func (e *Endpoint) State() health.State { s, _ := e.record.State(); return s }
+
+// Acquire is an idle HTTP/1.1 connection, or a new one.
+func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, error) {
+	if !fresh {
+		if c := e.pool.get(time.Now()); c != nil {
+			c.Reused = true
+			return c, nil
+		}
+	}
+	raw, err := e.Dial(ctx, "http/1.1")
+	if err != nil {
+		return nil, err
+	}
+	c := layer7.NewConn(raw)
+	e.pool.add(c, time.Now())
+	return c, nil
+}
+
+// Dial makes a bare connection, TLS handshake done when the upstream's URL says so. protocols are for ALPN.
+func (e *Endpoint) Dial(ctx context.Context, protocols ...string) (net.Conn, error) {
+	c, err := e.up.dial.plain(ctx, e.addr.Addr)
+	if err != nil || !e.up.target.TLS {
+		return c, err
+	}
+	config := e.up.tls.Config(e.up.serverName(e.addr))
+	config.NextProtos = protocols
+	config.ClientSessionCache = e.up.sessions
+	secured, err := secure(ctx, c, config, e.up.tlsTimeout())
+	if err != nil {
+		return nil, err
+	}
+	return secured, nil
+}
+
+// Release keeps the connection or closes it.
+func (e *Endpoint) Release(c *layer7.Conn, reusable bool, keepAlive time.Duration) {
+	e.pool.put(c, reusable, keepAlive, time.Now())
+}
+
+// RoundTrip sends a request by net/http; see layer7.Sender.
+func (e *Endpoint) RoundTrip(r *http.Request, fresh bool) (*http.Response, layer7.Sent, error) {
+	return e.clients.roundTrip(r, fresh)
+}
+
+// Report ends the request that Pick counted.
+func (e *Endpoint) Report(o layer7.Outcome) {
+	e.load.End()
+	e.up.stats.attempt(o.Reason)
+	if o.StaleReuse {
+		e.pool.died()
+	}
+	if o.Reason.Client() || o.Reason == reason.FaultInjected {
+		e.record.Unprobe()
+		return
+	}
+	now := time.Now()
+	failed := o.Reason != reason.OK || o.Status == 502 || o.Status == 503 || o.Status == 504
+	overloaded := o.RetryAfter && (o.Status == 429 || o.Status == 503)
+	e.load.Observe(o.Latency, overloaded || o.Reason != reason.OK, now)
+	if o.Status > 0 && !failed {
+		e.up.latency.observe(o.Latency)
+	}
+	if notConnected(o.Reason) {
+		e.up.watcher.Early()
+	}
+	before, _ := e.record.State()
+	why := e.record.Result(!failed, now)
+	switch {
+	case why != "":
+		e.up.eject(e, why, now)
+	case before == health.Probing && !failed:
+		e.up.rebuild()
+	}
+}
+
+func notConnected(r reason.Reason) bool {
+	return r == reason.ConnectRefused || r == reason.ConnectTimeout || r == reason.ConnectFailed
+}
+
+func (e *Endpoint) close() {
+	e.pool.close()
+	e.clients.close()
+}

@@ -1,0 +1,89 @@
+package upstream
+
+import (
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+)
+
+// injected is one field that the ambassador adds: a fixed value, or a secret that may rotate.
+type injected struct {
+	name   string
+	prefix string
+	secret conf.Secret
+	value  string // used when secret is empty
+	user   string // Basic: user:secret is encoded
+}
+
+func injections(c *config.Upstream) []injected {
+	var all []injected
+	for _, name := range slices.Sorted(maps.Keys(c.Headers.Set)) {
+		all = append(all, injected{name: name, value: c.Headers.Set[name]})
+	}
+	a := c.Auth
+	if a == nil {
+		return all
+	}
+	if a.Bearer != "" {
+		all = append(all, injected{name: "Authorization", prefix: "Bearer ", secret: a.Bearer})
+	}
+	if a.User != "" {
+		all = append(all, injected{name: "Authorization", prefix: "Basic ", secret: a.Password, user: a.User})
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Header)) {
+		all = append(all, injected{name: name, secret: a.Header[name]})
+	}
+	return all
+}
+
+// drops are the client's fields that are never forwarded: those that are injected, and those to remove.
+func drops(c *config.Upstream) []string {
+	var names []string
+	for _, i := range injections(c) {
+		names = append(names, strings.ToLower(i.name))
+	}
+	for _, name := range c.Headers.Remove {
+		names = append(names, strings.ToLower(name))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// text is the field's value; false when the secret cannot be read or would break the head.
+func (i *injected) text(secrets *conf.Secrets) (string, bool) {
+	if i.secret == "" {
+		return i.value, true
+	}
+	v, err := secrets.Get(i.secret)
+	if err != nil || strings.ContainsAny(v, "\r\n\x00") {
+		return "", false
+	}
+	if i.user != "" {
+		v = base64.StdEncoding.EncodeToString([]byte(i.user + ":" + v))
+	}
+	return v, true
+}
+
+// AppendFields appends the lines to inject.
+func (u *Upstream) AppendFields(dst []byte, _ *layer7.Request) []byte {
+	for n := range u.inject {
+		i := &u.inject[n]
+		v, ok := i.text(u.env.Secrets)
+		if !ok {
+			u.env.Log.Error("secret to inject cannot be read", "upstream", u.name, "header", i.name)
+			continue
+		}
+		dst = append(dst, i.name...)
+		dst = append(dst, ": "...)
+		dst = append(dst, i.prefix...)
+		dst = append(dst, v...)
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}

@@ -1,0 +1,121 @@
+package upstream
+
+import (
+	"math"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
+
+// Stats counts what happened to an upstream: plain atomics, so that nothing is looked up on the way of a request.
+type Stats struct {
+	Attempts  [reason.Count]atomic.Int64
+	Retries   [reason.Count]atomic.Int64
+	DNSGood   atomic.Int64
+	DNSBad    atomic.Int64
+	exhausted atomic.Int64
+
+	mu        sync.Mutex
+	ejections map[string]int64
+}
+
+func (s *Stats) attempt(r reason.Reason) { s.Attempts[r].Add(1) }
+func (s *Stats) retry(r reason.Reason)   { s.Retries[r].Add(1) }
+
+func (s *Stats) dns(ok bool) {
+	if ok {
+		s.DNSGood.Add(1)
+	} else {
+		s.DNSBad.Add(1)
+	}
+}
+
+func (s *Stats) ejection(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ejections == nil {
+		s.ejections = map[string]int64{}
+	}
+	s.ejections[why]++
+}
+
+// Ejections by reason.
+func (s *Stats) Ejections() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]int64, len(s.ejections))
+	for k, v := range s.ejections {
+		out[k] = v
+	}
+	return out
+}
+
+// Stats of the upstream.
+func (u *Upstream) Stats() *Stats { return &u.stats }
+
+// Facts are what metrics and the status page show.
+type Facts struct {
+	Waiting, Working int
+	Tokens           float64
+	States           map[health.State]int
+	Open, Idle       int // connections
+	DNSAge           time.Duration
+	Known            bool
+	DNSError         error
+	Panic            bool
+	CertNotAfter     time.Time
+	P50, P99         time.Duration
+}
+
+// Facts as they stand now.
+func (u *Upstream) Facts(now time.Time) Facts {
+	f := Facts{States: map[health.State]int{}, Tokens: u.budget.Tokens(now), DNSError: u.watcher.Err()}
+	f.Waiting, f.Working = u.queue.Depth()
+	f.DNSAge, f.Known = u.watcher.Age(now)
+	f.CertNotAfter, _ = u.tls.NotAfter()
+	f.P50, f.P99 = u.latency.at(0.5), u.latency.at(0.99)
+	s := u.set.Load()
+	f.Panic = s.panicky
+	for _, e := range s.all {
+		f.States[e.State()]++
+		open, idle := e.pool.counts()
+		f.Open += open + e.clients.count()
+		f.Idle += idle
+	}
+	return f
+}
+
+// Connections are the endpoint's open connections.
+func (e *Endpoint) Connections() int {
+	open, _ := e.pool.counts()
+	return open + e.clients.count()
+}
+
+// quantiles keeps the latest latencies in a ring, for hedging and for the status page.
+type quantiles struct {
+	ring [512]atomic.Int64
+	next atomic.Uint64
+}
+
+func (q *quantiles) observe(d time.Duration) {
+	q.ring[q.next.Add(1)%uint64(len(q.ring))].Store(int64(d))
+}
+
+// at is the given quantile; 0 without observations.
+func (q *quantiles) at(p float64) time.Duration {
+	var all []int64
+	for i := range q.ring {
+		if v := q.ring[i].Load(); v > 0 {
+			all = append(all, v)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	return time.Duration(all[int(math.Ceil(p*float64(len(all))))-1])
+}
