@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/examples/demo/app"
+	"github.com/pod-helpers/pod-helpers/examples/demo/kill"
 	"github.com/pod-helpers/pod-helpers/examples/demo/show"
 	"github.com/pod-helpers/pod-helpers/examples/demo/sink"
 	"github.com/pod-helpers/pod-helpers/examples/demo/upstream"
@@ -22,6 +23,7 @@ const usage = `demo            runs the Pod of examples/pods/all-three.yaml as l
 demo app        an application: writes a rotating JSON log, calls its backend, serves /stats
 demo upstream   a backend behind TLS that fails one request in ten
 demo sink       a receiver of log lines that counts every line id
+demo kill       kills a process of the Pod with SIGKILL: a drill
 demo certs      prints the backend's certificates as Kubernetes manifests (--dir DIR writes files)
 
 demo PROGRAM --help lists a program's flags; each flag F can be set by the variable DEMO_F.
@@ -47,6 +49,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return upstream.Main(ctx, rest)
 	case "certs":
 		return upstream.Certs(rest, stdout)
+	case "kill":
+		return kill.Main(ctx, rest)
 	case "sink":
 		return sink.Main(ctx, rest)
 	case "help", "--help", "-h":

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,8 @@ type options struct {
 	orders   int64
 	maxBytes int64
 	keep     int
+	pad      int
+	eatAfter int64
 	farewell bool
 }
 
@@ -43,6 +47,8 @@ func Main(ctx context.Context, args []string) error {
 	fs.Int64Var(&o.orders, "orders", 0, "end after this many log lines; 0 for never")
 	fs.Int64Var(&o.maxBytes, "rotate-bytes", 256<<10, "size at which app.log is rotated")
 	fs.IntVar(&o.keep, "keep", 5, "rotated files kept")
+	fs.IntVar(&o.pad, "pad", 0, "extra `bytes` in each line")
+	fs.Int64Var(&o.eatAfter, "eat-after", 0, "after this many log lines take memory until killed; 0 for never")
 	fs.BoolVar(&o.farewell, "farewell", true, "call the backend and write a last line when stopped")
 	if err := flags.Parse(fs, args); err != nil {
 		return err
@@ -137,6 +143,7 @@ func (a *app) writeLines(ctx context.Context) error {
 	const tick = 10 * time.Millisecond
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	message := strings.TrimSpace("order placed " + strings.Repeat(".", a.pad))
 	due, begin := 0.0, time.Now()
 	for written := int64(0); ; {
 		select {
@@ -147,15 +154,28 @@ func (a *app) writeLines(ctx context.Context) error {
 				if a.orders > 0 && written >= a.orders {
 					return nil
 				}
+				if a.eatAfter > 0 && written >= a.eatAfter {
+					return a.eat()
+				}
 				level := "info"
 				if written%50 == 49 {
 					level = "warn"
 				}
-				if err := a.log.write(level, "order placed", written+1, time.Duration(written%17)*time.Millisecond); err != nil {
+				if err := a.log.write(level, message, written+1, time.Duration(written%17)*time.Millisecond); err != nil {
 					return err
 				}
 			}
 		}
+	}
+}
+
+// eat takes memory until the kernel ends the process. The line before it is the last that a receiver can get.
+func (a *app) eat() error {
+	if err := a.log.write("error", "out of memory", 0, 0); err != nil {
+		return err
+	}
+	for hoard := [][]byte(nil); ; {
+		hoard = append(hoard, bytes.Repeat([]byte{1}, 1<<20))
 	}
 }
 

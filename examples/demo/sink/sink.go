@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/pod-helpers/pod-helpers/examples/demo/flags"
@@ -24,7 +25,7 @@ const (
 	maxSeq       = 100 << 20 // a wrong number must not make the table eat the memory
 )
 
-// Counts is what GET /counts answers, of one run of the application (?run=NAME) or of all together.
+// Counts is what GET /counts answers, of the runs whose names begin with ?run=, together.
 type Counts struct {
 	Lines      int64  `json:"lines"`      // received, repeated ones included
 	Distinct   int64  `json:"distinct"`   // received at least once
@@ -187,7 +188,7 @@ func (s *sink) counts(name string) Counts {
 	defer s.mu.Unlock()
 	c := Counts{Requests: s.requests, Refused: s.refused, Unnumbered: s.unnumbered}
 	for n, of := range s.runs {
-		if name != "" && n != name {
+		if !strings.HasPrefix(n, name) {
 			continue
 		}
 		c.Lines += of.lines

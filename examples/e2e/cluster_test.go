@@ -1,0 +1,176 @@
+//go:build e2e
+
+// Package e2e holds the claims of each pattern on a real cluster: the one of KUBECONFIG, which has the images already,
+// or, without that, one that is started for the run by the scripts in KUBELAB.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/pod-helpers/pod-helpers/examples/demo/upstream"
+)
+
+const namespace = "pod-helpers-e2e"
+
+var images = []string{"pod-helpers/demo:dev", "pod-helpers/sidecar-logshipper:dev"}
+
+// client of the cluster; set by TestMain.
+var client *kubernetes.Clientset
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	if err := buildDemoImage(); err != nil {
+		return 1, err
+	}
+	kubeconfig := os.Getenv("KUBECONFIG")
+	if kubeconfig == "" {
+		lab, err := startLab()
+		if err != nil {
+			return 1, err
+		}
+		defer lab.stop()
+		kubeconfig = lab.kubeconfig
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return 1, err
+	}
+	config.QPS, config.Burst = 100, 200
+	if client, err = kubernetes.NewForConfig(config); err != nil {
+		return 1, err
+	}
+	if err := prepareNamespace(context.Background()); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// command runs a program at the root of the repository and returns what it printed.
+func command(env []string, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %v: %w\n%s%s", name, args, err, &out, &errs)
+	}
+	return out.String(), nil
+}
+
+func buildDemoImage() error {
+	binary := "bin/" + runtime.GOARCH + "/demo"
+	if _, err := command([]string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./examples/demo"); err != nil {
+		return err
+	}
+	_, err := command(nil, "docker", "build", "-q", "--build-arg", "ARCH="+runtime.GOARCH, "-f", "examples/demo/Dockerfile", "-t", images[0], ".")
+	return err
+}
+
+// lab is a one-node cluster made of local processes.
+type lab struct {
+	scripts, kubeconfig string
+	env                 []string
+}
+
+func startLab() (*lab, error) {
+	scripts := os.Getenv("KUBELAB")
+	if scripts == "" {
+		scripts = "../shared/tools/kubelab"
+	}
+	if info, err := os.Stat(filepath.Join("..", "..", scripts)); !filepath.IsAbs(scripts) && (err != nil || !info.IsDir()) {
+		return nil, fmt.Errorf("no cluster: set KUBECONFIG, or KUBELAB to a folder of scripts that start one")
+	}
+	l := &lab{scripts: scripts, env: []string{"KUBELAB_NAME=e2e", "KUBELAB_NET=10.223.0", "KUBELAB_PODS=10.224.0", "KUBELAB_SERVICES=10.225.0"}}
+	if _, err := command(l.env, scripts+"/build.sh"); err != nil {
+		return nil, err
+	}
+	out, err := command(l.env, scripts+"/up.sh")
+	if err != nil {
+		return nil, err
+	}
+	match := regexp.MustCompile(`KUBECONFIG=(\S+)`).FindStringSubmatch(out)
+	if match == nil {
+		l.stop()
+		return nil, fmt.Errorf("%s/up.sh named no KUBECONFIG: %s", scripts, out)
+	}
+	l.kubeconfig = match[1]
+	if _, err := command(l.env, scripts+"/load-image.sh", images...); err != nil {
+		l.stop()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lab) stop() {
+	if _, err := command(l.env, l.scripts+"/down.sh"); err != nil {
+		log.Print(err)
+	}
+}
+
+// prepareNamespace makes a fresh namespace that admits only restricted Pods, with the backend and the receiver in it.
+func prepareNamespace(ctx context.Context) error {
+	_ = client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{}) // of an earlier run
+	labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: labels}}, metav1.CreateOptions{})
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	for { // Pods are refused until the controller has made it
+		if _, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{}); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	var certs bytes.Buffer
+	if err := upstream.Certs(nil, &certs); err != nil {
+		return err
+	}
+	if _, err := create(ctx, certs.Bytes(), nil); err != nil {
+		return err
+	}
+	text, err := os.ReadFile("../pods/backends.yaml")
+	if err != nil {
+		return err
+	}
+	if _, err := create(ctx, text, nil); err != nil {
+		return err
+	}
+	for _, name := range []string{"upstream", "sink"} {
+		if err := poll(ctx, time.Minute, func() error { return available(ctx, name, 1) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
