@@ -41,7 +41,7 @@ func kustomize(t *testing.T, component, name string) []any {
 	for file, data := range map[string]string{
 		"workloads.yaml":     string(text),
 		"config.yaml":        smallest[name].config,
-		"kustomization.yaml": "resources: [workloads.yaml]\ncomponents: [" + path + "]\nconfigMapGenerator:\n  - {name: " + name + ", files: [config.yaml]}\n",
+		"kustomization.yaml": "resources: [workloads.yaml]\n" + readmeLines(t, name, path),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(data), 0o644); err != nil {
 			t.Fatal(err)
@@ -56,6 +56,23 @@ func kustomize(t *testing.T, component, name string) []any {
 		t.Fatal(err)
 	}
 	return decode(t, out)
+}
+
+// readmeLines are the lines that the component's README tells the user to add, with the component's local path.
+func readmeLines(t *testing.T, name, path string) string {
+	t.Helper()
+	module := smallest[name].module
+	text, err := os.ReadFile("../" + module + "/deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, found := strings.Cut(string(text), "```yaml\n")
+	lines, _, _ = strings.Cut(lines, "```")
+	url := "https://github.com/pod-helpers/pod-helpers//" + module + "/deploy?ref=main"
+	if !found || !strings.Contains(lines, url) {
+		t.Fatalf("the README of %s/deploy does not begin with the lines for a kustomization", module)
+	}
+	return strings.ReplaceAll(lines, url, path)
 }
 
 func TestComponent_AddsANativeSidecarToEveryKindOfWorkload(t *testing.T) {
