@@ -129,7 +129,7 @@ func (m *model) removeWhileHeld(a *app) {
 	a.write(20)
 	a.remove()
 	m.note(filepath.Base(a.path) + " delete")
-	kittest.Eventually(m.t, 30*time.Second, func() bool { return len(m.sink.missing(a.whole)) == 0 }, "the lines of the deleted file")
+	m.awaitAll(a.whole)
 }
 
 // opened says that the program holds the file that is at path now.
@@ -195,19 +195,24 @@ func (m *model) finish() {
 		a.endPartial()
 		all = append(all, a.whole...)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		missing := m.sink.missing(all)
-		if len(missing) == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			m.t.Fatalf("%d of %d lines never arrived, the first is %s, the last %s\n%s", len(missing), len(all), missing[0], missing[len(missing)-1], m.state())
-		}
-		m.pace()
-	}
+	m.awaitAll(all)
 	m.proc.Signal(syscall.SIGTERM)
 	if code := m.proc.Wait(30 * time.Second); code != 0 {
 		m.t.Fatalf("exit code %d at the end, want 0", code)
+	}
+}
+
+// awaitAll waits until every line has arrived.
+func (m *model) awaitAll(ids []string) {
+	m.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; m.pace() {
+		missing := m.sink.missing(ids)
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("%d of %d lines never arrived, the first is %s, the last %s\n%s", len(missing), len(ids), missing[0], missing[len(missing)-1], m.state())
+		}
 	}
 }
 

@@ -212,7 +212,8 @@ func (s *Set) siblings(path string) []find.File {
 // were born since the last look, and are not known. Oldest first.
 func (s *Set) adoptSiblings(path string, input int) {
 	for _, f := range s.siblings(path) {
-		if s.scanned.IsZero() || time.Unix(0, bornAt(f)).Before(s.scanned.Add(-time.Second)) {
+		again := s.epochs[f.Key] > 0 // truncated while nobody looked, then renamed
+		if s.scanned.IsZero() || !again && time.Unix(0, bornAt(f)).Before(s.scanned.Add(-time.Second)) {
 			continue
 		}
 		_, dead := s.tombstones[f.Key]
