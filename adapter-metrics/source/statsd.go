@@ -12,10 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A LineDecoder takes what a listener has received.
@@ -74,7 +71,7 @@ func (p *Push) Addresses() []net.Addr {
 	for _, b := range p.parts {
 		switch b := b.(type) {
 		case *datagrams:
-			out = append(out, b.conn.LocalAddr())
+			out = append(out, b.addr)
 		case *streams:
 			out = append(out, b.listener.Addr())
 		}
@@ -110,21 +107,10 @@ func (p *Push) bindDatagrams(ctx context.Context, network, where string) (part, 
 	if err != nil {
 		return nil, err
 	}
-	sys, ok := c.(syscall.Conn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("socket %T has no file descriptor", c), c.Close())
-	}
-	raw, err := sys.SyscallConn()
+	d, err := newDatagrams(p, c)
 	if err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, err
 	}
-	d := &datagrams{push: p, conn: c, raw: raw}
-	// A smaller buffer than asked for only costs bursts, and drops are counted.
-	_ = raw.Control(func(fd uintptr) {
-		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBufferBytes) != nil {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBufferBytes)
-		}
-	})
 	return d, openToAll(network, where)
 }
 
@@ -214,8 +200,8 @@ func (p *Push) Count() PushCount {
 	return c
 }
 
-func (p *Push) received(packets, size int) {
+func (p *Push) received(packets, size int, now time.Time) {
 	p.packets.Add(uint64(packets))
 	p.bytes.Add(uint64(size))
-	p.lastSeen.Store(time.Now().UnixNano())
+	p.lastSeen.Store(now.UnixNano())
 }

@@ -79,7 +79,7 @@ func (s *streams) lines(c net.Conn, buf []byte, n int, err error) {
 	for {
 		have += n
 		if n > 0 {
-			s.push.received(1, n)
+			s.push.received(1, n, time.Now())
 		}
 		used := bytes.LastIndexByte(buf[:have], '\n') + 1
 		if err != nil {
@@ -124,7 +124,7 @@ func (s *streams) framed(c net.Conn, buf []byte, n int) {
 		if _, err := io.ReadFull(r, buf[:size]); err != nil {
 			return
 		}
-		s.push.received(1, size)
+		s.push.received(1, size, time.Now())
 		s.push.decoder.Decode(buf[:size])
 	}
 }

@@ -206,7 +206,7 @@ func TestPush_CountsWhatTheKernelDrops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.parts[0].(*datagrams).raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) }); err != nil {
+	if err := unix.SetsockoptInt(p.parts[0].(*datagrams).fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
 		t.Fatal(err)
 	}
 	c, err := net.Dial("udp", p.Addresses()[0].String())
