@@ -78,6 +78,7 @@ func (l *Lane) fillBatches(ctx context.Context) {
 			f.handOver(ctx)
 			continue
 		}
+		f.putBack()
 		select {
 		case <-ctx.Done():
 		case <-l.Set.Wake(l.Index):
@@ -147,7 +148,17 @@ func (f *filler) begin(ctx context.Context) bool {
 	}
 }
 
+// putBack returns a batch that nothing was read into: an idle lane takes no memory from the others.
+func (f *filler) putBack() {
+	if f.b == nil || !f.b.empty() {
+		return
+	}
+	f.recycle(f.b)
+	f.b = nil
+}
+
 // makeRoom answers a buffer that is too small for a record: an empty batch instead of a begun one, else a larger buffer.
+// What it is larger by is bounded by max_line and not part of the budget, because waiting for it could deadlock two lanes.
 func (f *filler) makeRoom(ctx context.Context) {
 	if !f.b.empty() {
 		f.handOver(ctx)

@@ -1,0 +1,230 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
+)
+
+// lines is an output that keeps the lines it takes; answer decides about each body.
+type lines struct {
+	answer func(body string) error
+
+	mu    sync.Mutex
+	taken []string
+}
+
+func (*lines) Begin(dst []byte) []byte { return dst }
+func (*lines) End(dst []byte) []byte   { return dst }
+func (*lines) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
+	return append(dst, c.Data...), c.Count()
+}
+func (*lines) AppendRecord(dst []byte, r *record.Record) []byte {
+	return append(append(dst, r.Message...), '\n')
+}
+func (*lines) Close() error { return nil }
+
+func (l *lines) Send(_ context.Context, b *output.Batch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.answer != nil {
+		if err := l.answer(string(b.Body)); err != nil {
+			var partial *output.Partial
+			if errors.As(err, &partial) {
+				l.taken = append(l.taken, "partly")
+			}
+			return err
+		}
+	}
+	l.taken = append(l.taken, strings.Fields(string(b.Body))...)
+	return nil
+}
+
+func (l *lines) got() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.taken...)
+}
+
+// bench is one lane on one directory.
+type bench struct {
+	dir    string
+	set    *tail.Set
+	lane   *Lane
+	out    *lines
+	memory *semaphore.Weighted
+}
+
+func newBench(t testing.TB, out *lines, stages ...record.Stage) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	log, _ := kittest.Logs(t)
+	registry := prometheus.NewRegistry()
+	count := tail.NewCounters(registry)
+	b := &bench{dir: dir, out: out, memory: semaphore.NewWeighted(BatchMemory)}
+	b.set = tail.New(tail.Config{
+		Inputs: []tail.Input{{Globs: find.Globs{Paths: []string{dir + "/*.log"}}, MaxLine: 1 << 20, Overlong: tail.OverlongTruncate}},
+		Lanes:  []string{"out"}, Log: log,
+	}, count, &checkpoint.State{})
+	lane, err := NewLane(Config{
+		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory,
+		Dead: NewDeadLetters(dir + "/state"), Tap: NewTap(), Log: log,
+	}, NewCounters(registry, count.DroppedRecords, count.DroppedBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.lane = lane
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.set.Run(ctx) })
+	running.Go(func() { lane.Run(ctx, ctx) })
+	t.Cleanup(func() { cancel(); running.Wait(); b.set.Close() })
+	return b
+}
+
+func (b *bench) write(t testing.TB, text string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(b.dir, "a.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) await(t testing.TB, n int) []string {
+	t.Helper()
+	kittest.Eventually(t, 10*time.Second, func() bool { return len(b.out.got()) >= n && b.set.Backlog(0) == 0 }, fmt.Sprintf("%d lines to be taken", n))
+	return b.out.got()
+}
+
+func TestRejectedBatch_IsBisectedDownToTheRecordAtFault(t *testing.T) {
+	out := &lines{answer: func(body string) error {
+		if strings.Contains(body, "poison") {
+			return &output.Rejected{Err: errors.New("bad record")}
+		}
+		return nil
+	}}
+	b := newBench(t, out)
+	b.write(t, "1\n2\npoison\n4\n5\n6\n7\n")
+	if got := strings.Join(b.await(t, 6), " "); got != "1 2 4 5 6 7" {
+		t.Errorf("taken %q", got)
+	}
+	letters, err := os.ReadFile(b.dir + "/state/dead/dead.jsonl")
+	if err != nil || strings.Count(string(letters), "\n") != 1 || !strings.Contains(string(letters), `"offset":4,`) || !strings.Contains(string(letters), "bad record") {
+		t.Errorf("dead letters %s, %v", letters, err)
+	}
+}
+
+func TestPartialAnswer_BuriesAndRetriesRecordByRecord(t *testing.T) {
+	first := true
+	out := &lines{}
+	out.answer = func(string) error {
+		if !first {
+			return nil
+		}
+		first = false
+		return &output.Partial{Rejected: []output.RejectedItem{{Index: 1, Reason: "mapping"}}, Retry: []int{3}, Err: errors.New("items failed")}
+	}
+	b := newBench(t, out)
+	b.write(t, "0\n1\n2\n3\n4\n")
+	if got := strings.Join(b.await(t, 2), " "); got != "partly 3" {
+		t.Errorf("taken %q, want only record 3 to be sent again", got)
+	}
+}
+
+type dropOdd struct{}
+
+func (dropOdd) Apply(r *record.Record) string {
+	if (r.Raw[0]-'0')%2 == 1 {
+		return "odd"
+	}
+	return ""
+}
+
+func TestPartialAnswer_CountsOnlyTheRecordsThatWereKept(t *testing.T) {
+	first := true
+	out := &lines{}
+	out.answer = func(string) error {
+		if !first {
+			return nil
+		}
+		first = false
+		return &output.Partial{Retry: []int{2}, Err: errors.New("busy")}
+	}
+	b := newBench(t, out, dropOdd{})
+	b.write(t, "0\n1\n2\n3\n4\n5\n")
+	if got := strings.Join(b.await(t, 2), " "); got != "partly 4" {
+		t.Errorf("taken %q, want the third kept record again", got)
+	}
+}
+
+func TestMemory_BoundsWhatIsReadWhileTheOutputIsAway(t *testing.T) {
+	var mu sync.Mutex
+	away := true
+	out := &lines{answer: func(string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if away {
+			return &output.Retryable{Reason: "5xx", Err: errors.New("away")}
+		}
+		return nil
+	}}
+	b := newBench(t, out)
+	b.write(t, strings.Repeat(strings.Repeat("x", 99)+"\n", 50_000))
+	kittest.Eventually(t, 10*time.Second, func() bool { return !b.memory.TryAcquire(1) }, "the budget to be used up")
+	if n := b.set.Backlog(0); n != 5_000_000 {
+		t.Errorf("%d bytes to deliver, want all 5000000: nothing was acknowledged", n)
+	}
+	mu.Lock()
+	away = false
+	mu.Unlock()
+	b.await(t, 50_000)
+	if !b.memory.TryAcquire(BatchMemory) {
+		t.Error("not all memory was given back")
+	}
+}
+
+func TestOverlongLine_IsCutAndTheFileGoesOn(t *testing.T) {
+	out := &lines{}
+	b := newBench(t, out)
+	b.write(t, "before\n"+strings.Repeat("x", 3<<20)+"\nafter\n")
+	got := b.await(t, 3)
+	if got[0] != "before" || got[2] != "after" && !strings.HasSuffix(got[len(got)-1], "after") {
+		t.Errorf("taken %d pieces, the first %.20q, the last %.20q", len(got), got[0], got[len(got)-1])
+	}
+}
+
+// TestPassThrough_AllocatesNothingPerLine guards the hot path: read, frame, encode and acknowledge a batch of a thousand
+// lines, and ten thousand, for the same few allocations.
+func TestPassThrough_AllocatesNothingPerLine(t *testing.T) {
+	perBatch := func(lines int) float64 {
+		enc := encoder{out: output.NewStdout(output.StdoutConfig{}, output.Env{Stdout: nil}), routes: []Route{{}}}
+		data := []byte(strings.Repeat("a line of a log file that says something\n", lines))
+		pieces := []piece{{chunk: record.Chunk{Source: &record.Source{Path: "a"}, Data: data}}}
+		var body []byte
+		return testing.AllocsPerRun(20, func() { body, _ = enc.encode(body[:0], pieces) })
+	}
+	if few, many := perBatch(1000), perBatch(10_000); few > 2 || many > 2 {
+		t.Errorf("%v allocations for 1000 lines and %v for 10000, want none a line", few, many)
+	}
+}
