@@ -117,7 +117,15 @@ func startLab() (*lab, error) {
 		return nil, fmt.Errorf("%s/up.sh named no KUBECONFIG: %s", scripts, out)
 	}
 	l.kubeconfig = match[1]
-	if _, err := command(l.env, scripts+"/load-image.sh", images...); err != nil {
+	load := images
+	for _, s := range servers {
+		if err := s.ensure(); err != nil {
+			l.stop()
+			return nil, err
+		}
+		load = append(load, s.image)
+	}
+	if _, err := command(l.env, scripts+"/load-image.sh", load...); err != nil {
 		l.stop()
 		return nil, err
 	}
