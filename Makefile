@@ -8,11 +8,13 @@ KUBELAB  ?= $(wildcard ../shared/tools/kubelab)
 LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.version=$(VERSION)
 # Code that runs once, or once a scrape, is not worth its inlined copies: a quarter of a megabyte of each image.
 COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus,-gcflags='$(m)/...=-l')
+# Helpers that never speak HTTP/2 leave it out: half a megabyte.
+TAGS_sidecar-logshipper := nethttpomithttp2
+TAGS_adapter-metrics    := nethttpomithttp2
 GO_TEST  := go test -json -timeout 20m
 TALLY    := go run ./internal/tools/tally
-export CGO_ENABLED ?= 1
 
-.PHONY: help demo build test lint fuzz test-real soak images e2e-docker e2e bench bench-logshipper bench-ambassador bench-adapter kind-demo clean
+.PHONY: help demo build test lint fuzz test-real soak images e2e-docker e2e bench bench-logshipper bench-ambassador bench-adapter kind-demo clean FORCE
 
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +22,12 @@ help: ## this text
 demo: ## see all three helpers work, as local processes, in half a minute (KEEP=1 stays up)
 	@go run ./examples/demo
 
-build: ## the three binaries into bin/
-	@for h in $(HELPERS); do CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath $(COLD) -ldflags '$(LDFLAGS)' -o bin/$(ARCH)/$$h ./$$h || exit 1; done
+build: $(HELPERS:%=bin/$(ARCH)/%) ## the three binaries into bin/
+
+bin/$(ARCH)/%: FORCE
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS_$*)' $(COLD) -ldflags '$(LDFLAGS)' -o $@ ./$*
+
+FORCE:
 
 test: lint ## rung 1: everything that needs only Go, with the race detector
 	@$(GO_TEST) -race -skip Real work | $(TALLY)

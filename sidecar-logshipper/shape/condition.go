@@ -2,75 +2,46 @@ package shape
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
-
-	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/vm"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// condition is a compiled expression. Only the names that it mentions are looked up in a record.
-type condition struct {
-	program *vm.Program
-	machine vm.VM
-	names   []string
-	env     map[string]any
-	current *record.Record
-}
+// condition is a checked expression in the operators of Go, read by go/parser:
+//
+//	level == "debug" && !contains(message, "slow query")
+//	status >= 500 || in(path, "/pay", "/order") || matches(message, `^panic: `)
+//	field("log.logger") == "db" || request.id == nil
+//
+// Names are level, message, file, time and the record's fields. A name that a record does not have is nil, and what cannot
+// be compared does not hold. Text that is compared with a number is read as one.
+type condition struct{ eval node }
 
-// newCondition checks and compiles text. A name that a record does not have is nil; what fails on a record, such as
-// comparing nil with a number, does not hold.
+// node is one compiled part of an expression: its value for a record is a string, a float64, a bool, nil, or what a
+// field with JSON holds.
+type node func(*record.Record) any
+
+// newCondition checks and compiles text.
 func newCondition(text string) (*condition, error) {
 	if text == "" {
-		return nil, fmt.Errorf("if is missing (write a condition such as level == \"debug\")")
+		return nil, errors.New(`if is missing (write a condition such as level == "debug")`)
 	}
-	c := &condition{env: map[string]any{}}
-	names := &mentioned{}
-	program, err := expr.Compile(text, expr.AsBool(), expr.AllowUndefinedVariables(), expr.Patch(names),
-		expr.Function("field", c.field, new(func(string) any)))
+	eval, err := compile(text)
 	if err != nil {
 		return nil, fmt.Errorf("condition %q: %w", text, err)
 	}
-	c.program, c.names = program, names.list
-	return c, nil
+	return &condition{eval}, nil
 }
 
-// field is the function field("name.with.dots") of conditions.
-func (c *condition) field(arguments ...any) (any, error) {
-	name, _ := arguments[0].(string)
-	return valueOf(c.current, name), nil
-}
+// holds says whether the condition holds for r. Safe for concurrent use.
+func (c *condition) holds(r *record.Record) bool { return truth(c.eval(r)) }
 
-// mentioned collects the names of an expression.
-type mentioned struct{ list []string }
+func truth(v any) bool { yes, ok := v.(bool); return ok && yes }
 
-// Visit implements ast.Visitor.
-func (m *mentioned) Visit(node *ast.Node) {
-	if id, ok := (*node).(*ast.IdentifierNode); ok && !slices.Contains(m.list, id.Value) {
-		m.list = append(m.list, id.Value)
-	}
-}
-
-// holds says whether the condition holds for r.
-func (c *condition) holds(r *record.Record) bool {
-	c.current = r
-	clear(c.env)
-	for _, name := range c.names {
-		if v := valueOf(r, name); v != nil {
-			c.env[name] = v
-		}
-	}
-	result, err := c.machine.Run(c.program, c.env)
-	yes, ok := result.(bool)
-	return err == nil && ok && yes
-}
-
-// valueOf is what a condition sees under name: a string, a float64, a bool, a map, a slice, a time, or nil.
+// valueOf is what a condition sees under name.
 func valueOf(r *record.Record, name string) any {
 	switch name {
 	case "level":
@@ -84,7 +55,7 @@ func valueOf(r *record.Record, name string) any {
 			return r.Source.Path
 		}
 	case "time":
-		return time.Unix(0, r.Time).UTC()
+		return time.Unix(0, r.Time).UTC().Format(time.RFC3339Nano)
 	}
 	f := r.Field(name)
 	if f == nil {

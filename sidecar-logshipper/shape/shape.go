@@ -29,7 +29,7 @@ type Step struct {
 // Values are names with values.
 type Values map[string]string
 
-// Condition is a condition in the language of expr-lang.org, over level, message, file, time and the record's fields.
+// Condition is a condition over level, message, file, time and the record's fields: level == "debug" && status >= 500.
 type Condition struct {
 	If string `yaml:"if" doc:"For example: level == \"debug\" and not (path startsWith \"/api\")."`
 }

@@ -54,10 +54,11 @@ func TestCondition_ComparesLevelsFieldsAndWhatIsMissing(t *testing.T) {
 	fields := []record.Field{text("path", "/healthz"), {Name: "status", Value: []byte("503"), Kind: record.Number},
 		{Name: "ok", Value: []byte("true"), Kind: record.Bool}, text("log.name", "x"), {Name: "req", Value: []byte(`{"id":"r1"}`), Kind: record.JSON}}
 	for condition, want := range map[string]bool{
-		`level == "debug"`: true, `level in ["info","warn"]`: false, `path == "/healthz" and status >= 500`: true,
-		`ok`: true, `message contains "world"`: true, `message matches "^hello"`: true, `file endsWith "a.log"`: true,
-		`nothing == nil`: true, `nothing > 3`: false, `not (status < 500)`: true, `field("log.name") == "x"`: true, `req.id == "r1"`: true,
-		`path startsWith "/api" or time.Year() < 1971`: true,
+		`level == "debug"`: true, `in(level, "info", "warn")`: false, `path == "/healthz" && status >= 500`: true,
+		`ok`: true, `contains(message, "world")`: true, `matches(message, "^hello")`: true, `endsWith(file, "a.log")`: true,
+		`nothing == nil`: true, `nothing > 3`: false, `!(status < 500)`: true, `field("log.name") == "x"`: true, `req.id == "r1"`: true,
+		`startsWith(path, "/api") || time < "1971"`: true, `status != 503`: false, `status == "503"`: true, `ok == true`: true,
+		`in(status, 500, 503)`: true, `req.id.deeper == nil`: true, `status > -1`: true, `message`: false,
 	} {
 		c, err := newCondition(condition)
 		if err != nil {
@@ -71,6 +72,11 @@ func TestCondition_ComparesLevelsFieldsAndWhatIsMissing(t *testing.T) {
 }
 
 func TestCondition_IsCheckedAtLoad(t *testing.T) {
+	for _, text := range []string{`level ==`, `"text"`, `level + "x"`, `contains(message)`, `matches(message, "(")`, `nope(level, "x")`, `level == 'debug'`, `contains(message, level)`, `a[0]`, `func() {}`, `in()`} {
+		if _, err := newCondition(text); err == nil {
+			t.Errorf("condition %s was accepted", text)
+		}
+	}
 	c := Config{{Drop: &Condition{If: `level ==`}}, {Keep: &Condition{If: `"text"`}}, {Sample: &Sample{Rate: 2}}, {Limit: &Limit{}}, {}, {Redact: &Redact{Presets: []string{"nope"}}}}
 	var p conf.Problems
 	c.Validate(&p, "shape")
