@@ -199,9 +199,7 @@ func TestMemory_BoundsWhatIsReadWhileTheOutputIsAway(t *testing.T) {
 	away = false
 	mu.Unlock()
 	b.await(t, 50_000)
-	if !b.memory.TryAcquire(BatchMemory) {
-		t.Error("not all memory was given back")
-	}
+	kittest.Eventually(t, 5*time.Second, func() bool { return b.memory.TryAcquire(BatchMemory) }, "all memory to be given back")
 }
 
 func TestOverlongLine_IsCutAndTheFileGoesOn(t *testing.T) {
