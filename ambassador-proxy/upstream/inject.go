@@ -87,3 +87,12 @@ func (u *Upstream) AppendFields(dst []byte, _ *layer7.Request) []byte {
 	}
 	return dst
 }
+
+// Fault is what the upstream does to a share of its requests.
+func (u *Upstream) Fault() *layer7.Fault {
+	f := u.config.Fault
+	if f == nil {
+		return nil
+	}
+	return &layer7.Fault{Percent: f.Percent, Delay: f.Delay.D(), Status: f.Status, Abort: f.Abort}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/route"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
+)
+
+const explainWait = 5 * time.Second // for names to be resolved
+
+// explain shows where one request would go: METHOD URL [-H 'name: value']... It resolves names and sends nothing.
+func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
+	method, target, header, err := parseSample(in.Args)
+	if err != nil {
+		return err
+	}
+	l := listenerOf(c, target)
+	if l == nil {
+		return kit.Usage("no listener at %s (known: %s)", target.Host, strings.Join(addresses(c), ", "))
+	}
+	env := upstream.Env{Log: in.Env.Log, Secrets: in.Env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: explainWait}
+	ups := map[string]*upstream.Upstream{}
+	for _, name := range c.UpstreamNames() {
+		u, err := upstream.New(name, *c.Upstreams[name], env)
+		if err != nil {
+			return err
+		}
+		defer u.Close()
+		ups[name] = u
+	}
+	fmt.Fprintf(in.Stdout, "listener  %s (%s)\n", l.Address, l.Protocol)
+	table, err := route.New(l, ups)
+	if err != nil {
+		return err
+	}
+	q := &layer7.Request{Method: []byte(method), Host: []byte(target.Host), Path: []byte(target.EscapedPath()), Query: []byte(target.RawQuery), Fields: fields(header)}
+	rule, ok := table.Explain(q)
+	if !ok {
+		_, err = fmt.Fprintln(in.Stdout, "route     none matches: 404 no_route")
+		return err
+	}
+	d := table.Match(q)
+	up := d.Upstream.(*upstream.Upstream)
+	fmt.Fprintf(in.Stdout, "route     %s\nupstream  %s  %s\n", rule, up.Name(), up.Config().URL)
+	picked, err := up.Choose(ctx, layer7.Pick{Hash: d.Hash, Hashed: d.Hashed})
+	if err != nil {
+		fmt.Fprintf(in.Stdout, "endpoints none: %v\n", err)
+	}
+	for _, e := range up.Endpoints() {
+		mark := " "
+		if e == picked {
+			mark = "→"
+		}
+		fmt.Fprintf(in.Stdout, "endpoint %s%s  %s\n", mark, e.Address(), e.State())
+	}
+	explainChanges(in, up, d)
+	return nil
+}
+
+func explainChanges(in kit.Invocation, up *upstream.Upstream, d layer7.Decision) {
+	s := up.Settings()
+	host := s.Host
+	if host == "" {
+		host = "as received"
+	}
+	fmt.Fprintf(in.Stdout, "host      %s\n", host)
+	for _, name := range s.Drop {
+		fmt.Fprintf(in.Stdout, "header    %s: the app's copies are dropped\n", name)
+	}
+	for line := range strings.SplitSeq(string(up.AppendFields(nil, nil)), "\r\n") {
+		if name, _, ok := strings.Cut(line, ": "); ok {
+			fmt.Fprintf(in.Stdout, "header    %s: set\n", name)
+		}
+	}
+	engine := "HTTP/1.1 → HTTP/1.1"
+	if d.Handover {
+		engine = "net/http"
+	}
+	tries := max(d.Tries, s.Tries)
+	if tries == 0 {
+		tries = 2
+	}
+	total := d.Timeout
+	if total == 0 {
+		total = s.Total
+	}
+	text := "none"
+	if total > 0 {
+		text = total.String()
+	}
+	c := up.Config()
+	fmt.Fprintf(in.Stdout, "engine    %s\ntimers    connect %s, TLS %s, head %s, idle %s, total %s\ntries     %d at most, within the budget\n", engine,
+		either(c.ConnectTimeout.D(), 2*time.Second), either(c.TLSTimeout.D(), 5*time.Second), either(s.Header, time.Minute), either(s.Idle, 5*time.Minute), text, tries)
+}
+
+func either(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+type fields http.Header
+
+// Get is layer7.Fields.
+func (f fields) Get(lower string) []byte {
+	if v := http.Header(f).Values(lower); len(v) > 0 {
+		return []byte(v[0])
+	}
+	return nil
+}
+
+func parseSample(args []string) (method string, target *url.URL, header http.Header, err error) {
+	header = http.Header{}
+	var words []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "-H" && i+1 < len(args) {
+			i++
+			name, value, _ := strings.Cut(args[i], ":")
+			header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+			continue
+		}
+		words = append(words, args[i])
+	}
+	if len(words) == 1 {
+		words = append([]string{http.MethodGet}, words...)
+	}
+	if len(words) != 2 {
+		return "", nil, nil, kit.Usage("explain wants METHOD URL [-H 'name: value'], for example GET http://127.0.0.1:8080/v2/x")
+	}
+	target, err = url.Parse(words[1])
+	if err != nil || target.Host == "" {
+		return "", nil, nil, kit.Usage("explain: %q is not a URL such as http://127.0.0.1:8080/v2/x", words[1])
+	}
+	return words[0], target, header, nil
+}
+
+// listenerOf finds the listener with the URL's port.
+func listenerOf(c *config.Config, target *url.URL) *config.Listener {
+	port := target.Port()
+	if port == "" {
+		port = "80"
+	}
+	i := slices.IndexFunc(c.Listeners, func(l config.Listener) bool {
+		return l.Address == port || strings.HasSuffix(l.Address, ":"+port)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &c.Listeners[i]
+}
+
+func addresses(c *config.Config) []string {
+	var all []string
+	for _, l := range c.Listeners {
+		all = append(all, l.Address)
+	}
+	return all
+}

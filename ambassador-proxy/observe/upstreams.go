@@ -1,0 +1,94 @@
+package observe
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
+)
+
+// Upstreams collects what upstreams count themselves when it is scraped.
+type Upstreams struct {
+	all func() []*upstream.Upstream
+
+	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics *prometheus.Desc
+}
+
+// NewUpstreams collects from the upstreams that all returns.
+func NewUpstreams(all func() []*upstream.Upstream) *Upstreams {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("ambassador_"+name, help, labels, nil)
+	}
+	return &Upstreams{all: all,
+		attempts:    desc("upstream_attempts_total", "Tries, by how they ended.", "upstream", "result"),
+		retries:     desc("retries_total", "Further tries that the budget allowed, by what made them necessary.", "upstream", "reason"),
+		tokens:      desc("retry_budget_tokens", "Retries that could be made now.", "upstream"),
+		connections: desc("upstream_connections", "Open connections to the upstream's endpoints.", "upstream", "state"),
+		pending:     desc("pending", "Requests that wait for a place.", "upstream"),
+		endpoints:   desc("endpoints", "Known endpoints by health.", "upstream", "state"),
+		ejections:   desc("endpoint_ejections_total", "Endpoints taken out, by reason.", "upstream", "reason"),
+		refresh:     desc("dns_refresh_total", "Lookups of the endpoints.", "upstream", "result"),
+		age:         desc("dns_age_seconds", "Time since the last good answer.", "upstream"),
+		cert:        desc("tls_cert_not_after_seconds", "When the client certificate expires, in Unix time.", "upstream"),
+		panics:      desc("upstream_panic", "Whether so few endpoints are well that health is not believed.", "upstream"),
+	}
+}
+
+// Describe is prometheus.Collector.
+func (u *Upstreams) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{u.attempts, u.retries, u.tokens, u.connections, u.pending, u.endpoints, u.ejections, u.refresh, u.age, u.cert, u.panics} {
+		c <- d
+	}
+}
+
+// Collect is prometheus.Collector.
+func (u *Upstreams) Collect(c chan<- prometheus.Metric) {
+	now := time.Now()
+	for _, up := range u.all() {
+		u.collect(c, up, now)
+	}
+}
+
+func (u *Upstreams) collect(c chan<- prometheus.Metric, up *upstream.Upstream, now time.Time) {
+	name, s, f := up.Name(), up.Stats(), up.Facts(now)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{name}, labels...)...)
+	}
+	counter := func(d *prometheus.Desc, v int64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{name}, labels...)...)
+	}
+	for r := reason.OK; r < reason.Count; r++ {
+		if n := s.Attempts[r].Load(); n > 0 || r == reason.OK {
+			counter(u.attempts, n, r.String())
+		}
+		if n := s.Retries[r].Load(); n > 0 {
+			counter(u.retries, n, r.String())
+		}
+	}
+	for why, n := range s.Ejections() {
+		counter(u.ejections, n, why)
+	}
+	counter(u.refresh, s.DNSGood.Load(), "ok")
+	counter(u.refresh, s.DNSBad.Load(), "failed")
+	gauge(u.tokens, f.Tokens)
+	gauge(u.pending, float64(f.Waiting))
+	gauge(u.connections, float64(f.Idle), "idle")
+	gauge(u.connections, float64(f.Open-f.Idle), "active")
+	for _, state := range []health.State{health.Healthy, health.Ejected, health.Probing, health.Down} {
+		gauge(u.endpoints, float64(f.States[state]), state.String())
+	}
+	if f.Known {
+		gauge(u.age, f.DNSAge.Seconds())
+	}
+	if !f.CertNotAfter.IsZero() {
+		gauge(u.cert, float64(f.CertNotAfter.Unix()))
+	}
+	if f.Panic {
+		gauge(u.panics, 1)
+	} else {
+		gauge(u.panics, 0)
+	}
+}
