@@ -153,6 +153,9 @@ func (in *Input) validate(p *conf.Problems, path string) {
 		p.Add(path+".paths", "is missing", "write a list of globs")
 	}
 	for i, g := range in.Paths {
+		if g == "-" || strings.HasPrefix(g, "unix:") {
+			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), "is a stream, and only files are followed", "let the app write a file on a shared volume")
+		}
 		if err := find.Check(g); err != nil {
 			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), err.Error(), "")
 		}
