@@ -8,7 +8,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 )
@@ -45,6 +48,24 @@ func (c *counted) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// gone reports whether the upstream has closed, without waiting and without taking a byte: net/http notices only when its
+// reader has been scheduled, and a request that is written in between cannot always be sent again.
+func (c *counted) gone() (gone bool) {
+	s, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, _, e := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = e == nil && n == 0 || e != nil && e != unix.EAGAIN && e != unix.EINTR
+	})
+	return gone || err != nil
 }
 
 type wireKey struct{}
@@ -133,7 +154,7 @@ func (c *clients) free() *client {
 	defer c.mu.Unlock()
 	for i := len(c.all) - 1; i >= 0; i-- {
 		conn := c.all[i]
-		if conn.usable(now, c.keep) && conn.Reserve() == nil {
+		if conn.usable(now, c.keep) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
 			return conn
 		}
 	}

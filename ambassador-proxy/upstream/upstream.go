@@ -160,9 +160,11 @@ func (u *Upstream) Admit(ctx context.Context) error {
 // Leave gives the place back.
 func (u *Upstream) Leave() { u.queue.Leave() }
 
-// Retry takes a token of the budget.
+// Retry takes a token of the budget. The first retry of a connection that could not be made is free when there is another
+// endpoint to ask: no upstream has had any work from it, so nothing is amplified.
 func (u *Upstream) Retry(why reason.Reason, try int) (time.Duration, bool) {
-	if !u.budget.Take(time.Now()) {
+	free := try == 1 && notConnected(why) && len(u.Endpoints()) > 1
+	if !free && !u.budget.Take(time.Now()) {
 		u.stats.exhausted.Add(1)
 		return 0, false
 	}
