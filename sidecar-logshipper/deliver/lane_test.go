@@ -208,6 +208,29 @@ func TestMemory_BoundsWhatIsReadWhileTheOutputIsAway(t *testing.T) {
 	kittest.Eventually(t, 5*time.Second, func() bool { return b.memory.TryAcquire(BatchMemory) }, "all memory to be given back")
 }
 
+func TestLive_FailsOnlyWhenALaneIsStuckWithoutRetrying(t *testing.T) {
+	release := make(chan struct{})
+	out := &lines{answer: func(string) error { <-release; return nil }}
+	b := newBench(t, out)
+	defer close(release)
+	later := time.Now().Add(2 * stuckAfter)
+	if err := b.lane.Live(later); err != nil {
+		t.Errorf("nothing to deliver, but: %v", err)
+	}
+	b.write(t, "one\n")
+	kittest.Eventually(t, 5*time.Second, func() bool { return b.set.Backlog(0) > 0 }, "a backlog")
+	if err := b.lane.Live(time.Now()); err != nil {
+		t.Errorf("it has had no minute yet, but: %v", err)
+	}
+	if err := b.lane.Live(later.Add(2 * stuckAfter)); err == nil || !strings.Contains(err.Error(), "out has not moved") {
+		t.Errorf("stuck for minutes, but: %v", err)
+	}
+	b.lane.health.failed(errors.New("away"), time.Now())
+	if err := b.lane.Live(later.Add(2 * stuckAfter)); err != nil {
+		t.Errorf("it is retrying, but: %v", err)
+	}
+}
+
 func TestOverlongLine_IsCutAndTheFileGoesOn(t *testing.T) {
 	out := &lines{}
 	b := newBench(t, out)

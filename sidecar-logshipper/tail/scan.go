@@ -49,6 +49,7 @@ func (s *Set) scan() {
 	}
 	s.lateWrites()
 	s.retire(started)
+	s.mapDirectories()
 	s.mu.Lock()
 	s.scanned = started
 	s.mu.Unlock()

@@ -63,6 +63,7 @@ type Set struct {
 	sealed  chan struct{}   // closed after the last look
 	wakes   []chan struct{} // one for each lane, of size 1
 	reports map[string]time.Time
+	dirs    []string // that are watched
 
 	mu         sync.Mutex
 	order      []*Generation // of one path, the older is first

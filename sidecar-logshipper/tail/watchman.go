@@ -72,8 +72,11 @@ func (w *watchman) directoriesChanged() bool {
 	return changed
 }
 
-// directories are those in which something is followed or may appear.
-func (s *Set) directories() []string {
+// directories are those in which something is followed or may appear. Only Run's goroutine asks.
+func (s *Set) directories() []string { return s.dirs }
+
+// mapDirectories finds them anew, after a scan.
+func (s *Set) mapDirectories() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := map[string]bool{}
@@ -98,7 +101,7 @@ func (s *Set) directories() []string {
 			add(filepath.Dir(real))
 		}
 	}
-	return dirs
+	s.dirs = dirs
 }
 
 // refresh stats what is open and says whether anything has changed.
