@@ -30,7 +30,6 @@ const BatchMemory = 2 * perByte * (batchBytes + tail.Margin)
 type batch struct {
 	raw      []byte // chunks point into it
 	segments []tail.Segment
-	ends     [][]int // spare arrays of Chunk.Ends
 	pieces   []piece
 	body     []byte
 	records  int

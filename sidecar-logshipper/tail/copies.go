@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,8 +156,8 @@ func (s *Set) findRest(l lost) (copyOf, source) {
 // that stays true.
 func (s *Set) isCopy(f find.File) bool {
 	src, length, _, err := open(f.Path)
-	if err != nil {
-		return false
+	if err != nil { // being compressed, most likely: undecided until it can be read whole
+		return !errors.Is(err, fs.ErrPermission)
 	}
 	defer src.Close()
 	for _, g := range s.order {
