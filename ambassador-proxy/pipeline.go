@@ -17,11 +17,13 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/forward"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer4"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/observe"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/route"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
@@ -48,6 +50,7 @@ type front struct {
 	h1     *layer7.H1
 	std    *layer7.Std
 	l4     *layer4.Proxy
+	egress *forward.Proxy
 }
 
 func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
@@ -99,7 +102,7 @@ func (s *service) apply(c *config.Config) error {
 			s.serve(f, tables[l.Address], next[l.To], s.metrics.Listener(l.Address, log))
 			continue
 		}
-		s.front[l.Address].swap(tables[l.Address], next[l.To])
+		s.front[l.Address].swap(l, tables[l.Address], next[l.To])
 	}
 	for address, f := range s.front {
 		if !wanted[address] {
@@ -142,7 +145,7 @@ func (s *service) nextFronts(c *config.Config, next map[string]*upstream.Upstrea
 	tables, opened = map[string]*route.Table{}, map[string]*front{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if l.Protocol == "redis" || l.Protocol == "memcached" || l.Protocol == "forward" {
+		if l.Protocol == "redis" || l.Protocol == "memcached" {
 			return tables, opened, fmt.Errorf("listener %s: protocol %s is not built in yet", l.Address, l.Protocol)
 		}
 		if tables[l.Address], err = route.New(l, next); err != nil {
@@ -166,7 +169,12 @@ func (s *service) nextFronts(c *config.Config, next map[string]*upstream.Upstrea
 
 // serve starts the engines of a new listener.
 func (s *service) serve(f *front, t *route.Table, up *upstream.Upstream, o *observe.Listener) {
-	if f.config.Protocol == "tcp" {
+	switch f.config.Protocol {
+	case "forward":
+		f.egress = forward.New(f.config.Allow, func(_ string, why reason.Reason, in, out int64) { o.Connection("", why, in, out) })
+		f.socks.Serve(f.egress.Serve)
+		return
+	case "tcp":
 		f.l4 = layer4.New(up, f.config.IdleTimeout.D(), o.Connection)
 		f.socks.Serve(f.l4.Serve)
 		return
@@ -179,17 +187,23 @@ func (s *service) serve(f *front, t *route.Table, up *upstream.Upstream, o *obse
 	f.socks.Serve(f.h1.Serve)
 }
 
-func (f *front) swap(t *route.Table, up *upstream.Upstream) {
-	if f.l4 != nil {
+func (f *front) swap(l *config.Listener, t *route.Table, up *upstream.Upstream) {
+	switch {
+	case f.egress != nil:
+		f.egress.Set(l.Allow)
+	case f.l4 != nil:
 		f.l4.Set(up)
-		return
+	default:
+		f.route.Set(t)
 	}
-	f.route.Set(t)
 }
 
 // busy is how much is under way, and when there was something last.
 func (f *front) busy() (connections, requests int, last time.Time) {
-	if f.l4 != nil {
+	switch {
+	case f.egress != nil:
+		return f.egress.Busy(), 0, f.egress.LastActivity()
+	case f.l4 != nil:
 		return f.l4.Busy(), 0, f.l4.LastActivity()
 	}
 	c1, r1 := f.h1.Busy()
@@ -203,12 +217,15 @@ func (f *front) busy() (connections, requests int, last time.Time) {
 
 func (f *front) close() {
 	f.socks.Close()
-	if f.l4 != nil {
+	switch {
+	case f.egress != nil:
+		f.egress.Close()
+	case f.l4 != nil:
 		f.l4.Close()
-		return
+	default:
+		f.h1.Close()
+		f.std.Close()
 	}
-	f.h1.Close()
-	f.std.Close()
 }
 
 // Reload swaps to a new configuration.
@@ -223,7 +240,7 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 	for _, f := range s.fronts() {
 		connections, requests, _ := f.busy()
 		left += requests
-		if f.l4 != nil {
+		if f.h1 == nil {
 			left += connections / 2
 		}
 	}
