@@ -44,7 +44,7 @@ func (s *Store) create(f *Family, src *Source, key []byte, push bool) (*Series, 
 // fold returns the one series that stands for all that found no room. Only what adds
 // up can be folded: the last value of any of a hundred gauges means nothing.
 func (s *Store) fold(f *Family, src *Source, push bool, cause error) (*Series, error) {
-	f = s.families[f.desc.Name]
+	f = s.equal(&f.desc)
 	if !push || f == nil || !f.desc.Type.cumulative() {
 		return nil, cause
 	}

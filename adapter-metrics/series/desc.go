@@ -39,12 +39,12 @@ func (t Type) cumulative() bool { return t == Counter || t == Histogram || t == 
 // such names gets them escaped. Family completes it: _total on counters, _info on infos.
 type Desc struct {
 	Name    string
-	Type    Type
-	Unit    string // base unit, shown in OpenMetrics when it is the name's suffix
-	Help    string // a sentence
-	Buckets *Buckets
+	Unit    string   // base unit, shown in OpenMetrics when it is the name's suffix
+	Help    string   // a sentence
+	Buckets *Buckets // of a histogram; nil means those of Prometheus client libraries
 	// Quantiles of a summary; nil means 0.5, 0.9 and 0.99.
 	Quantiles []float64
+	Type      Type
 	// Distinct makes a gauge the number of distinct members that AddMember got (StatsD sets).
 	Distinct bool
 	// TTL removes a series that got no sample for this long; 0 leaves it to Limits.Idle.
@@ -95,29 +95,24 @@ func (d *Desc) base() string {
 	return d.Name
 }
 
-// reserved calls yield with each name that no other family may use: every name that a
-// sample of the family can have in any format, and the family's own. Names are
-// compared as the narrowest escaping shows them, so that two families that differ in
-// UTF-8 never meet in an escaped page.
-func (d *Desc) reserved(yield func(string)) {
-	base := model.EscapeName(d.base(), model.UnderscoreEscaping)
-	yield(base)
-	switch d.Type {
+// key is the base name as the narrowest escaping shows it. Names are compared in that form, so
+// that two families that differ in UTF-8 never meet in an escaped page.
+func (d *Desc) key() string { return model.EscapeName(d.base(), model.UnderscoreEscaping) }
+
+// suffixes are what samples of a family of type t can have after its base name, in any format. No
+// other family may use a base name with one of them.
+func (t Type) suffixes() []string {
+	switch t {
 	case Counter:
-		yield(base + "_total")
-		yield(base + "_created")
+		return []string{"_total", "_created"}
 	case Info:
-		yield(base + "_info")
+		return []string{"_info"}
 	case Histogram:
-		yield(base + "_bucket")
-		yield(base + "_sum")
-		yield(base + "_count")
-		yield(base + "_created")
+		return []string{"_bucket", "_sum", "_count", "_created"}
 	case Summary:
-		yield(base + "_sum")
-		yield(base + "_count")
-		yield(base + "_created")
+		return []string{"_sum", "_count", "_created"}
 	}
+	return nil
 }
 
 // A NameError says that a name can be no metric. It is final for that name.

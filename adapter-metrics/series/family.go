@@ -2,7 +2,6 @@ package series
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/prometheus/common/model"
@@ -18,8 +17,6 @@ type Family struct {
 	// replaces it, so a reader may walk the slice that it took without the lock.
 	list  []*Series
 	other *Series
-
-	protoMu sync.Mutex // guards Series.proto
 }
 
 func newFamily(s *Store, d Desc) *Family {

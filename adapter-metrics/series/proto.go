@@ -22,8 +22,8 @@ const (
 // the first protobuf scrape of a series and then kept. total is the size of all entries
 // with their values. list must come from List of the same family.
 func (f *Family) Proto(list []*Series) (total int) {
-	f.protoMu.Lock()
-	defer f.protoMu.Unlock()
+	f.store.protoMu.Lock()
+	defer f.store.protoMu.Unlock()
 	for _, x := range list {
 		if x.proto == "" {
 			x.proto = f.renderProto(x)

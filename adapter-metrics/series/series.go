@@ -23,7 +23,7 @@ type Series struct {
 	since int64  // seconds; when it fell quiet; written by the sweep only
 
 	text  string // name{labels} and a space: the text of both formats, and the key
-	proto string // the Metric message up to its value; guarded by fam.protoMu
+	proto string // the Metric message up to its value; guarded by store.protoMu
 	fam   *Family
 	src   *Source
 	other bool

@@ -66,11 +66,12 @@ type Store struct {
 	buckets  *Buckets // of a histogram that names none
 
 	mu       sync.RWMutex
-	families map[string]*Family // by completed name
-	names    map[string]*Family // by every name that a family reserves
+	families map[string]*Family // by Desc.key
 	index    map[string]*Series // by rendered name and labels
 	sources  map[string]*Source
 	sorted   []*Family // by name; replaced, never changed; nil when families came or went
+
+	protoMu sync.Mutex // guards Series.proto
 
 	count     atomic.Int64 // series in all
 	members   atomic.Int64 // of all sets
@@ -81,8 +82,7 @@ type Store struct {
 func New(o Options) *Store {
 	return &Store{
 		limits: o.Limits.withDefaults(), reserved: o.ReservedPrefix, buckets: defaultBuckets(),
-		families: map[string]*Family{}, names: map[string]*Family{},
-		index: map[string]*Series{}, sources: map[string]*Source{},
+		families: map[string]*Family{}, index: map[string]*Series{}, sources: map[string]*Source{},
 		conflicts: conflicts{byName: map[string]uint64{}, notify: o.Refused},
 	}
 }
@@ -96,10 +96,9 @@ func (s *Store) Family(d Desc) (*Family, error) {
 	err := d.complete()
 	if err == nil {
 		s.mu.RLock()
-		f := s.families[d.Name]
-		if f == nil || !f.equal(&d) {
+		f := s.equal(&d)
+		if f == nil {
 			err = s.clash(&d)
-			f = nil
 		}
 		s.mu.RUnlock()
 		if f != nil {
@@ -118,12 +117,12 @@ func (s *Store) clash(d *Desc) error {
 	if s.reserved != "" && strings.HasPrefix(d.Name, s.reserved) {
 		return &ConflictError{Name: d.Name, With: s.reserved + "*", Why: "uses the prefix of the helper's own metrics"}
 	}
-	var holder *Family
-	d.reserved(func(n string) {
-		if h := s.names[n]; h != nil && holder == nil {
-			holder = h
+	holder := s.holder(d.key())
+	for _, suffix := range d.Type.suffixes() {
+		if holder == nil {
+			holder = s.holder(d.key() + suffix)
 		}
-	})
+	}
 	if holder == nil {
 		return nil
 	}
@@ -134,25 +133,48 @@ func (s *Store) clash(d *Desc) error {
 	return &ConflictError{Name: d.Name, With: "the " + holder.desc.Type.String() + " " + holder.desc.Name, Why: why}
 }
 
+// holder returns the family that has name as its own or as one of its samples'. The name is escaped.
+func (s *Store) holder(name string) *Family {
+	if f := s.families[name]; f != nil {
+		return f
+	}
+	i := strings.LastIndexByte(name, '_')
+	if i <= 0 {
+		return nil
+	}
+	if f := s.families[name[:i]]; f != nil && slices.Contains(f.desc.Type.suffixes(), name[i:]) {
+		return f
+	}
+	return nil
+}
+
+// equal returns the family that samples of that description go to.
+func (s *Store) equal(d *Desc) *Family {
+	if f := s.families[d.key()]; f != nil && f.desc.Name == d.Name && f.equal(d) {
+		return f
+	}
+	return nil
+}
+
 // register puts a family into the table, or returns the equal one that is there.
 func (s *Store) register(f *Family) (*Family, error) {
-	if have := s.families[f.desc.Name]; have != nil && have.equal(&f.desc) {
+	if have := s.equal(&f.desc); have != nil {
 		return have, nil
 	}
 	if err := s.clash(&f.desc); err != nil {
 		s.conflicts.add(f.desc.Name, err)
 		return nil, err
 	}
-	f.desc.reserved(func(n string) { s.names[n] = f })
-	s.families[f.desc.Name] = f
+	s.families[f.desc.key()] = f
 	s.sorted = nil
 	return f, nil
 }
 
 // unregister forgets a family that has no series left.
 func (s *Store) unregister(f *Family) {
-	f.desc.reserved(func(n string) { delete(s.names, n) })
-	delete(s.families, f.desc.Name)
+	if key := f.desc.key(); s.families[key] == f {
+		delete(s.families, key)
+	}
 	s.sorted = nil
 }
 
@@ -182,7 +204,7 @@ func (s *Store) Families() []*Family {
 func (s *Store) Has(name string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.names[name] != nil
+	return s.holder(name) != nil
 }
 
 // Len returns the number of series in all.
