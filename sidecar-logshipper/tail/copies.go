@@ -155,13 +155,13 @@ func (s *Set) findRest(l lost) (copyOf, source) {
 // like a rotation of another one, is younger, and has the same bytes as far as it goes, is held back, and only as long as
 // that stays true.
 func (s *Set) isCopy(f find.File) bool {
-	src, length, _, err := open(f.Path)
+	src, length, compressed, err := open(f.Path)
 	if err != nil { // being compressed, most likely: undecided until it can be read whole
 		return !errors.Is(err, fs.ErrPermission)
 	}
 	defer src.Close()
 	for _, g := range s.order {
-		if !rotationOf(f.Path, g.Source.Path) || f.Key.Birth < g.key.Birth {
+		if !related(f.Path, g.Source.Path, compressed) || f.Key.Birth < g.key.Birth {
 			continue
 		}
 		same := sameTail(src, length, g)
@@ -176,7 +176,7 @@ func (s *Set) isCopy(f find.File) bool {
 	}
 	delete(s.held, f.Key)
 	for _, t := range s.tombstones {
-		if rotationOf(f.Path, t.Path) && wasRead(src, length, t) {
+		if related(f.Path, t.Path, compressed) && wasRead(src, length, t) {
 			s.bury(f, t.Path)
 			return true
 		}
@@ -228,6 +228,11 @@ func sameTail(src source, length int64, g *Generation) bool {
 	last := make([]byte, min(length, markerBytes))
 	n, _ := src.ReadAt(last, length-int64(len(last)))
 	return n == len(last) && hasBytes(g.src, length, last)
+}
+
+// related says that path may hold a copy of base by its name. What is compressed may have had any name before.
+func related(path, base string, compressed bool) bool {
+	return rotationOf(path, base) || compressed && filepath.Dir(path) == filepath.Dir(base)
 }
 
 // rotationOf says that path is named like a rotation of base.

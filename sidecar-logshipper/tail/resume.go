@@ -37,6 +37,11 @@ func (s *Set) resume(from *checkpoint.State) {
 			s.order = append(s.order, found[i])
 		}
 	}
+	for _, e := range open {
+		if input, ok := s.inputOf(e.Path); ok {
+			s.missed[e.Path] = input
+		}
+	}
 	s.order = slices.DeleteFunc(found, func(g *Generation) bool { return g == nil })
 }
 

@@ -36,7 +36,8 @@ func (s *Set) scan() {
 	}
 	clear(s.listed)
 	s.refresh() // a truncation must be known before its copy is met
-	paths := map[string]int{}
+	paths := s.missed
+	s.missed = map[string]int{}
 	for _, g := range s.snapshotOrder() {
 		s.follow(g, started)
 		paths[g.Source.Path] = g.Input

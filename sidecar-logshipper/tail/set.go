@@ -63,7 +63,8 @@ type Set struct {
 	sealed  chan struct{}   // closed after the last look
 	wakes   []chan struct{} // one for each lane, of size 1
 	reports map[string]time.Time
-	dirs    []string // that are watched
+	missed  map[string]int // paths of the saved state, with their inputs, until the first scan
+	dirs    []string       // that are watched
 
 	mu         sync.Mutex
 	order      []*Generation // of one path, the older is first
@@ -84,7 +85,7 @@ func New(c Config, count *Counters, from *checkpoint.State) *Set {
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, activity: time.Now(), scanned: from.Saved,
+		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
