@@ -3,9 +3,9 @@ package layer7
 import "sync"
 
 const (
-	bufferBytes = 16 << 10 // a usual buffer, read in one call
-	bigBytes    = 64 << 10 // for heads that need it, and for long bodies
-	room        = 1 << 10  // in front of what is read, so that a rewritten head fits before the body: one write
+	bufferBytes = 32 << 10  // a usual buffer, read in one call
+	bigBytes    = 128 << 10 // for heads that need it, and for long bodies
+	room        = 1 << 10   // in front of what is read, so that a rewritten head fits before the body: one write
 )
 
 // buffer is leased while there are bytes to handle, and only then: the same few stay hot in the cache.

@@ -15,9 +15,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	kittest.RegisterUpdate()
+	goleak.VerifyTestMain(m)
+}
 
 // pool is an Upstream of one endpoint after another, with real sockets and the least that an engine needs.
 type pool struct {
