@@ -1,5 +1,5 @@
-// Command adapter measures adapter-metrics side by side with its peers: statsd_exporter and json_exporter, built from the
-// modules that peers/go.mod pins, mtail from Debian, and client_golang serving the same series. Rounds are interleaved,
+// Command adapter measures adapter-metrics side by side with its peers: statsd_exporter, built from the module that
+// peers/go.mod pins, and client_golang serving the same series. Rounds are interleaved,
 // the program under test runs on one core and the load on the other, and what counts is work per CPU-second of the
 // program under test (/proc/PID/stat): on two cores throughput alone measures the load generator.
 //
@@ -33,7 +33,6 @@ type options struct {
 	dir             string
 	ours            string
 	statsdExporter  string
-	jsonExporter    string
 }
 
 func bench() error {
@@ -75,11 +74,7 @@ func (o *options) build() error {
 		}
 	}
 	o.statsdExporter = filepath.Join(o.dir, "statsd_exporter")
-	if err := goBuild("bench/adapter/peers", o.statsdExporter, "github.com/prometheus/statsd_exporter"); err != nil {
-		return err
-	}
-	o.jsonExporter = filepath.Join(o.dir, "json_exporter")
-	return goBuild("bench/adapter/peers", o.jsonExporter, "github.com/prometheus-community/json_exporter")
+	return goBuild("bench/adapter/peers", o.statsdExporter, "github.com/prometheus/statsd_exporter")
 }
 
 // goBuild builds a program. In a folder of its own the workspace does not apply.
