@@ -85,7 +85,7 @@ func start(t *testing.T, manifest, name string, change func(*corev1.Pod)) *corev
 	text = bytes.ReplaceAll(text, []byte("name: "+old), []byte("name: "+name))
 	_, err = create(t.Context(), text, func(object any) {
 		if pod, ok := object.(*corev1.Pod); ok {
-			pod.Name = name
+			pod.Name, pod.Labels = name, map[string]string{"app": name}
 			if change != nil {
 				change(pod)
 			}

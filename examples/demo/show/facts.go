@@ -23,7 +23,7 @@ type facts struct {
 	app     app.Stats
 	sink    sink.Counts
 	backend upstream.Counts
-	retries float64
+	counted float64 // retries that the ambassador has counted itself
 }
 
 func (f facts) calls() (calls, errors int64) {
@@ -32,6 +32,13 @@ func (f facts) calls() (calls, errors int64) {
 		errors += route.Errors
 	}
 	return calls, errors
+}
+
+// retries are the requests that the backend got beyond the app's calls. The ambassador does not count as a retry that a
+// request goes out again because a kept connection had died under it, so its own number is smaller.
+func (f facts) retries() int64 {
+	calls, _ := f.calls()
+	return max(0, f.backend.Requests-calls)
 }
 
 func (f facts) backendFailures() int64 { return f.backend.Refused + f.backend.Reset }
@@ -50,7 +57,7 @@ func (p *pod) ask() (facts, error) {
 		return f, err
 	}
 	for _, m := range families["ambassador_retries_total"].GetMetric() {
-		f.retries += m.GetCounter().GetValue()
+		f.counted += m.GetCounter().GetValue()
 	}
 	return f, nil
 }

@@ -29,9 +29,9 @@ func (w *watcher) verdict() error {
 				written, got.Distinct, written-got.Distinct, got.Duplicates, w.last.app.Log.Rotations, got.Refused),
 		},
 		{
-			calls > 0 && failed == 0 && backend > 0 && w.last.retries >= float64(backend),
-			fmt.Sprintf("ambassador  %d calls, %d failed at the backend, %.0f retried, %d errors seen by the app",
-				calls, backend, w.last.retries, failed),
+			calls > 0 && failed == 0 && backend > 0 && w.last.retries() >= backend && w.last.counted > 0,
+			fmt.Sprintf("ambassador  %d calls, %d failed at the backend, %d retried, %d errors seen by the app",
+				calls, backend, w.last.retries(), failed),
 		},
 		{
 			w.values > 0 && w.wrong == 0,

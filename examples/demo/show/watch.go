@@ -93,8 +93,8 @@ func (w *watcher) line(elapsed time.Duration) error {
 		}
 	}
 	calls, failed := f.calls()
-	fmt.Fprintf(w.out, "%6.1fs  %8d %9d %11d  %6d %15d %8.0f %11d  %10d\n", elapsed.Seconds(), f.app.Log.LinesWritten,
-		f.sink.Distinct, f.app.Log.LinesWritten-f.sink.Distinct, calls, f.backendFailures(), f.retries, failed, series)
+	fmt.Fprintf(w.out, "%6.1fs  %8d %9d %11d  %6d %15d %8d %11d  %10d\n", elapsed.Seconds(), f.app.Log.LinesWritten,
+		f.sink.Distinct, f.app.Log.LinesWritten-f.sink.Distinct, calls, f.backendFailures(), f.retries(), failed, series)
 	w.last = f
 	return nil
 }

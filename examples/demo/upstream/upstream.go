@@ -40,6 +40,7 @@ func Main(ctx context.Context, args []string) error {
 	fs.StringVar(&key, "key", "/etc/upstream/tls.key", "key `file`")
 	fs.StringVar(&clientCA, "client-ca", "", "require client certificates of the authorities in this `file`")
 	fs.Int64Var(&b.failEvery, "fail-every", 10, "fail every n-th request; 0 for none")
+	keep := fs.Bool("keep-alive", true, "let clients keep their connections")
 	fs.DurationVar(&b.delay, "delay", 3*time.Millisecond, "think before each answer")
 	if err := flags.Parse(fs, args); err != nil {
 		return err
@@ -61,7 +62,9 @@ func Main(ctx context.Context, args []string) error {
 		go func() { done <- serve.Until(ctx, controlListener, &http.Server{Handler: b.control()}) }()
 		defer func() { <-done }()
 	}
-	return serve.Until(ctx, listener, &http.Server{Handler: &b, TLSConfig: config})
+	server := &http.Server{Handler: &b, TLSConfig: config}
+	server.SetKeepAlivesEnabled(*keep)
+	return serve.Until(ctx, listener, server)
 }
 
 func tlsConfig(cert, key, clientCA string) (*tls.Config, error) {
