@@ -159,6 +159,7 @@ func TestH1_Expect100GoesBothWays(t *testing.T) {
 	if b, _ := io.ReadAll(res.Body); string(b) != "hello" || res.Close {
 		t.Errorf("%q, close %v", b, res.Close)
 	}
+	waitClosed(t, up) // a POST that meets a connection which is just closing must not be sent again
 	io.WriteString(c, "POST /no HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 	if got := head(r); !strings.HasPrefix(got, "HTTP/1.1 417 No\r\n") || !strings.Contains(got, "Connection: close\r\n") {
 		t.Errorf("%q", got)
