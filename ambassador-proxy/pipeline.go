@@ -145,9 +145,6 @@ func (s *service) nextFronts(c *config.Config, next map[string]*upstream.Upstrea
 	tables, opened = map[string]*route.Table{}, map[string]*front{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if l.Protocol == "redis" || l.Protocol == "memcached" {
-			return tables, opened, fmt.Errorf("listener %s: protocol %s is not built in yet", l.Address, l.Protocol)
-		}
 		if tables[l.Address], err = route.New(l, next); err != nil {
 			return tables, opened, err
 		}

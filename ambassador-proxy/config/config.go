@@ -35,7 +35,7 @@ type AccessLog struct {
 // Listener is one address of the app's side.
 type Listener struct {
 	Address  string   `yaml:"address" doc:"[host:]port (both loopbacks by default) or unix:/path."`
-	Protocol string   `yaml:"protocol,omitempty" enum:"http,tcp,redis,memcached,forward" doc:"Default: what the upstream's URL says."`
+	Protocol string   `yaml:"protocol,omitempty" enum:"http,tcp,forward" doc:"Default: what the upstream's URL says."`
 	To       string   `yaml:"to,omitempty" doc:"Upstream of everything that comes in here."`
 	Routes   []Route  `yaml:"routes,omitempty" doc:"First match wins; instead of to."`
 	Allow    []string `yaml:"allow,omitempty" doc:"Destinations of a forward proxy: host:port, *.example.com:443, 10.0.0.0/8:*."`
@@ -72,9 +72,9 @@ type Mirror struct {
 
 // Upstream is one destination.
 type Upstream struct {
-	URL string `yaml:"url" doc:"http, https, h2c, h2, grpc, grpcs, tcp, tls, redis, rediss, memcached or unix; srv+ and file+ in front for SRV records and endpoint files."`
+	URL string `yaml:"url" doc:"http, https, h2c, h2, grpc, grpcs, tcp, tls or unix; srv+ and file+ in front for SRV records and endpoint files."`
 
-	Balance string         `yaml:"balance,omitempty" enum:"ewma,round_robin,random,least_request,ketama,maglev" doc:"Policy; default ewma (ketama for redis and memcached)."`
+	Balance string         `yaml:"balance,omitempty" enum:"ewma,round_robin,random,least_request,ketama,maglev" doc:"Policy; default ewma."`
 	Host    string         `yaml:"host,omitempty" doc:"Host to send: keep leaves the app's; default the URL's."`
 	Auth    *Auth          `yaml:"auth,omitempty" doc:"Credentials to inject."`
 	Headers Headers        `yaml:"headers,omitempty" doc:"Request headers to set and to remove."`
@@ -91,7 +91,6 @@ type Upstream struct {
 	Retry     Tries         `yaml:"retry,omitempty" doc:"off, or how often a request is tried again at most; default 1."`
 	Limits    Limits        `yaml:"limits,omitempty" doc:"What is refused rather than queued without end."`
 	Health    *Health       `yaml:"health,omitempty" doc:"Active checks; ejection by results is always on."`
-	Hedge     *Hedge        `yaml:"hedge,omitempty" doc:"A second try of an idempotent request when the first is slow."`
 	Fault     *Fault        `yaml:"fault,omitempty" doc:"Faults on purpose."`
 	SlowStart conf.Duration `yaml:"slow_start,omitempty" doc:"How long a new endpoint's share grows; default none."`
 	Upgrade   []string      `yaml:"upgrade,omitempty" doc:"Protocols besides websocket that may be upgraded to."`
@@ -131,11 +130,6 @@ type Health struct {
 	Timeout  conf.Duration `yaml:"timeout,omitempty" doc:"Default 2s."`
 	Fall     int           `yaml:"fall,omitempty" doc:"Failures in a row that take it out; default 3."`
 	Rise     int           `yaml:"rise,omitempty" doc:"Successes in a row that take it in; default 2."`
-}
-
-// Hedge says when a second try starts beside the first.
-type Hedge struct {
-	After string `yaml:"after" doc:"A duration, or p50, p90, p95, p99 of recent answers."`
 }
 
 // Fault is chaos on purpose.

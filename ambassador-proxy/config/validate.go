@@ -193,11 +193,6 @@ func (u *Upstream) validate(at string, p *conf.Problems) {
 	if f := u.Fault; f != nil {
 		percent(at+".fault.percent", f.Percent, p)
 	}
-	if h := u.Hedge; h != nil && !slices.Contains([]string{"p50", "p90", "p95", "p99"}, h.After) {
-		if _, err := conf.ParseDuration(h.After); err != nil {
-			p.Add(at+".hedge.after", fmt.Sprintf("%q is neither a duration nor p50, p90, p95 or p99", h.After), "")
-		}
-	}
 }
 
 func (u *Upstream) validateHeaders(at string, p *conf.Problems) {

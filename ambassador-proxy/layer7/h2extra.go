@@ -1,7 +1,9 @@
 package layer7
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -47,4 +49,65 @@ func (c *call) disturbed(ctx context.Context) bool {
 		return true
 	}
 	return false
+}
+
+// Mirror is a second upstream that gets copies of a share of the requests.
+type Mirror struct {
+	To      Upstream
+	Percent float64
+}
+
+// Mirroring is a Route that knows of mirrors.
+type Mirroring interface {
+	// Mirror of the requests that are like r; nil: none.
+	Mirror(r *Request) *Mirror
+}
+
+const (
+	mirrorTime     = 30 * time.Second // for a copy, whose answer nobody waits for
+	mirrorInFlight = 256              // copies past it are not made: they must not hurt the original
+)
+
+// mirror sends a copy of the request beside it. Only requests whose body is known to fit the replay buffer are copied;
+// the answer is read and thrown away.
+func (c *call) mirror() {
+	route, ok := c.s.cfg.Route.(Mirroring)
+	if !ok || c.upgrade != "" {
+		return
+	}
+	m := route.Mirror(&c.view)
+	if m == nil || rand.Float64()*100 >= m.Percent || c.r.ContentLength < 0 || c.r.ContentLength > int64(c.body.keep) {
+		return
+	}
+	if c.s.mirrors.Add(1) > mirrorInFlight {
+		c.s.mirrors.Add(-1)
+		return
+	}
+	body, err := io.ReadAll(c.body.reader()) // kept for the original, too
+	if err != nil || !c.body.rewind() {
+		c.s.mirrors.Add(-1)
+		return
+	}
+	copied := &call{s: c.s, view: c.view, up: m.To, set: m.To.Settings(), grpc: c.grpc,
+		r: c.r.Clone(context.WithoutCancel(c.r.Context())), body: newReplay(io.NopCloser(bytes.NewReader(body)), c.body.keep)}
+	c.s.copies.Go(func() {
+		defer c.s.mirrors.Add(-1)
+		ctx, cancel := context.WithTimeout(c.s.life, mirrorTime)
+		defer cancel()
+		copied.sendCopy(ctx)
+	})
+}
+
+func (c *call) sendCopy(ctx context.Context) {
+	if c.up.Admit(ctx) != nil {
+		return
+	}
+	defer c.up.Leave()
+	a, err := c.try(ctx)
+	if err != nil || a.response == nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, a.response.Body)
+	a.response.Body.Close()
+	a.endpoint.Report(c.outcome(a))
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,11 +36,16 @@ type Std struct {
 	requests atomic.Int64
 	open     atomic.Int64
 	last     atomic.Int64
+	mirrors  atomic.Int64 // copies in flight
+	copies   sync.WaitGroup
+	life     context.Context // of the copies: they outlive the request that they copy
+	end      context.CancelFunc
 }
 
 // NewStd starts an engine. Close it.
 func NewStd(cfg StdConfig) *Std {
 	s := &Std{cfg: cfg, conns: &handed{c: make(chan net.Conn), closed: make(chan struct{})}, done: make(chan struct{})}
+	s.life, s.end = context.WithCancel(context.Background())
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -94,8 +100,10 @@ func (s *Std) LastActivity() time.Time {
 
 // Close ends all connections at once.
 func (s *Std) Close() {
+	s.end()
 	_ = s.server.Close()
 	<-s.done
+	s.copies.Wait()
 }
 
 // handed is a listener of connections that somebody else has accepted.
@@ -220,6 +228,7 @@ func (c *call) serve() {
 		keep = 64 << 10
 	}
 	c.body = newReplay(c.r.Body, keep)
+	c.mirror()
 	c.proxy(ctx)
 }
 

@@ -34,6 +34,7 @@ type rule struct {
 	timeout  time.Duration
 	tries    int
 	handover bool
+	mirror   *layer7.Mirror
 }
 
 type field struct{ name, value string }
@@ -84,7 +85,28 @@ func compile(c *config.Route, upstreams map[string]*upstream.Upstream) (rule, er
 		// One target that the HTTP/1.1 engine cannot serve decides for all, or the split would be drawn twice.
 		r.handover = r.handover || up.NeedsHTTP2() || up.Fault() != nil
 	}
+	if m := c.Mirror; m != nil {
+		up := upstreams[m.To]
+		if up == nil {
+			return r, fmt.Errorf("there is no upstream %q", m.To)
+		}
+		r.mirror = &layer7.Mirror{To: up, Percent: m.Percent}
+		if m.Percent == 0 {
+			r.mirror.Percent = 100
+		}
+		r.handover = true
+	}
 	return r, nil
+}
+
+// Mirror is layer7.Mirroring.
+func (t *Table) Mirror(q *layer7.Request) *layer7.Mirror {
+	for i := range t.rules {
+		if t.rules[i].matches(q) {
+			return t.rules[i].mirror
+		}
+	}
+	return nil
 }
 
 // Match is layer7.Route. It allocates nothing.
@@ -217,3 +239,6 @@ func (s *Switch) Set(t *Table) { s.table.Store(t) }
 
 // Match is layer7.Route.
 func (s *Switch) Match(q *layer7.Request) layer7.Decision { return s.table.Load().Match(q) }
+
+// Mirror is layer7.Mirroring.
+func (s *Switch) Mirror(q *layer7.Request) *layer7.Mirror { return s.table.Load().Mirror(q) }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+// counting is a backend that counts its requests.
+func counting(t *testing.T) (url string, hits *atomic.Int64) {
+	hits = &atomic.Int64{}
+	return server(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }), false, false).URL, hits
+}
+
+// configured starts an ambassador with a configuration file.
+func configured(t *testing.T, text string) (admin string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	admin = kittest.FreeAddress(t)
+	kittest.Start(t, nil, "ambassador-proxy", "--admin-address", admin, "--config", file).WaitReady(admin)
+	return admin
+}
+
+func TestRoutes_SplitMirrorAndFaultAsConfigured(t *testing.T) {
+	shop, shopHits := counting(t)
+	canary, canaryHits := counting(t)
+	dark, darkHits := counting(t)
+	address := kittest.FreeAddress(t)
+	configured(t, fmt.Sprintf(`
+listeners:
+  - address: %q
+    routes:
+      - {match: {path: /broken}, to: broken}
+      - {match: {header: {x-beta: "1"}}, to: canary}
+      - {match: {methods: [PUT]}, to: shop, mirror: {to: dark}}
+      - {match: {path: /split}, to: {shop: 50, canary: 50}, split_by: "header:x-user"}
+upstreams:
+  shop: {url: %q}
+  canary: {url: %q}
+  dark: {url: %q}
+  broken: {url: %q, fault: {percent: 100, status: 418}}
+`, address, shop, canary, dark, shop))
+	c := client(t, false)
+	call := func(method, path string, header ...string) int {
+		r, _ := http.NewRequest(method, "http://"+address+path, strings.NewReader("body"))
+		if len(header) == 2 {
+			r.Header.Set(header[0], header[1])
+		}
+		response, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	if code := call("GET", "/broken/x"); code != 418 || shopHits.Load() != 0 {
+		t.Errorf("fault: %d, %d requests got through", code, shopHits.Load())
+	}
+	if code := call("GET", "/brokenx"); code != 404 {
+		t.Errorf("a path that only begins like the prefix: %d", code)
+	}
+	if code := call("GET", "/", "X-Beta", "1"); code != 200 || canaryHits.Load() != 1 {
+		t.Errorf("header route: %d, %d hits", code, canaryHits.Load())
+	}
+	if code := call("PUT", "/"); code != 200 || shopHits.Load() != 1 {
+		t.Errorf("mirrored: %d, %d hits", code, shopHits.Load())
+	}
+	kittest.Eventually(t, 5*time.Second, func() bool { return darkHits.Load() == 1 }, "the mirrored copy")
+	shopHits.Store(0)
+	canaryHits.Store(0)
+	for range 5 {
+		call("GET", "/split", "X-User", "7")
+	}
+	if a, b := shopHits.Load(), canaryHits.Load(); a != 0 && b != 0 || a+b != 5 {
+		t.Errorf("one user was split %d to %d", a, b)
+	}
+	for i := range 200 {
+		call("GET", "/split", "X-User", fmt.Sprint(i))
+	}
+	if a, b := shopHits.Load(), canaryHits.Load(); a < 50 || b < 50 {
+		t.Errorf("200 users were split %d to %d", a, b)
+	}
+}
+
+func TestStartupWait_HoldsRequestsUntilTheFirstEndpointIsKnown(t *testing.T) {
+	backend, _ := counting(t)
+	file := filepath.Join(t.TempDir(), "endpoints")
+	address, _, _ := proxied(t, "file+http://"+file)
+	answered := make(chan int, 1)
+	go func() { status, _ := kittest.Get("http://" + address); answered <- status }()
+	if err := os.WriteFile(file, []byte("# a list\n"+strings.TrimPrefix(backend, "http://")+" 3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-answered; status != 200 {
+		t.Errorf("held request: %d", status)
+	}
+}
