@@ -165,15 +165,19 @@ func TestH1_AStaleIdleConnectionNeverSurfaces(t *testing.T) {
 	}
 }
 
-// waitClosed waits until the idle connection has been closed by the other side.
+// waitClosed waits until the connection has come back to the pool and been closed by the other side.
 func waitClosed(t *testing.T, a *address) {
 	t.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, c := range a.idle {
-		for !c.link.dead(true) {
+	eventually(t, func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, c := range a.idle {
+			if !c.link.dead(true) {
+				return false
+			}
 		}
-	}
+		return len(a.idle) > 0
+	})
 }
 
 func TestH1_DeclinesInTheUpstreamsWords(t *testing.T) {
