@@ -19,7 +19,7 @@ import (
 // data can do, no page may suffer from.
 func FuzzPage(f *testing.F) {
 	f.Add("a.b", "a_b", "le", "x.y", []byte("v\xff\"\n\\"), uint8(1), uint8(3), 1.5)
-	f.Add("stat", "stat_count", "quantile", "__name__", []byte("}"), uint8(3), uint8(2), -0.0)
+	f.Add("stat", "stat_count", "quantile", "__name__", []byte("}"), uint8(3), uint8(2), -1.0)
 	f.Add("größe", "__x", "", "a b", []byte{}, uint8(5), uint8(6), 1e300)
 	f.Fuzz(func(t *testing.T, name1, name2, label1, label2 string, value []byte, type1, type2 uint8, v float64) {
 		s := series.New(series.Options{Limits: series.Limits{Series: 6, PerSource: 4}})

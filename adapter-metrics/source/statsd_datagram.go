@@ -41,7 +41,7 @@ const (
 	busy   = time.Millisecond
 
 	// linger is how long a unixgram socket is looked at again when packets came less than that apart.
-	linger = 10 * time.Microsecond
+	linger = 20 * time.Microsecond
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2). Its size is padded to the alignment of Msghdr.

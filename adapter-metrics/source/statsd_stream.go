@@ -76,10 +76,12 @@ func (s *streams) serve(ctx context.Context, c net.Conn) {
 func (s *streams) lines(c net.Conn, buf []byte, n int, err error) {
 	skipping := false // the rest of a line that was too long
 	have := 0
+	var last time.Time // of the read before
 	for {
 		have += n
+		now := time.Now()
 		if n > 0 {
-			s.push.received(1, n, time.Now())
+			s.push.received(1, n, now)
 		}
 		used := bytes.LastIndexByte(buf[:have], '\n') + 1
 		if err != nil {
@@ -101,6 +103,10 @@ func (s *streams) lines(c net.Conn, buf []byte, n int, err error) {
 			}
 			skipping, have = true, 0
 		}
+		if n < streamBytes/4 && now.Sub(last) < busy {
+			time.Sleep(gather) // as with datagrams: the socket's buffer holds far more
+		}
+		last = now
 		n, err = c.Read(buf[have:])
 	}
 }
