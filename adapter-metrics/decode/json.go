@@ -1,0 +1,320 @@
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
+)
+
+// A Walker is led through a document: the rules, seen from a decoder.
+type Walker interface {
+	// Push goes one segment down; the segment stays as it is until Pop.
+	Push(segment []byte)
+	Pop()
+	// Leaf takes the value where the walk stands and keeps nothing of it.
+	Leaf(*sample.Sample)
+}
+
+// maxDepth of a JSON document; the stack of a deeper one would only serve an attacker.
+const maxDepth = 128
+
+// JSON walks a document and yields each scalar but null. No tree is built: strings are slices of
+// the document unless they have escapes, and numbers keep their source text. An error names the
+// offset; what stood before it has been yielded.
+func JSON(doc []byte, to Walker) error {
+	d := jsonWalk{doc: doc, to: to}
+	d.space()
+	if err := d.value(0); err != nil {
+		return err
+	}
+	if d.space(); d.at < len(d.doc) {
+		return d.fail("more after the document")
+	}
+	return nil
+}
+
+type jsonWalk struct {
+	doc    []byte
+	at     int
+	to     Walker
+	frames []frame
+	sample sample.Sample
+}
+
+// frame is an object or array around the value.
+type frame struct {
+	start int // of its first byte behind the bracket
+	found map[string][]byte
+	index []byte
+}
+
+func (d *jsonWalk) fail(what string) error {
+	return fmt.Errorf("decode JSON: %s at offset %d", what, d.at)
+}
+
+func (d *jsonWalk) space() {
+	for d.at < len(d.doc) && (d.doc[d.at] == ' ' || d.doc[d.at] == '\n' || d.doc[d.at] == '\r' || d.doc[d.at] == '\t') {
+		d.at++
+	}
+}
+
+func (d *jsonWalk) value(depth int) error {
+	if d.at >= len(d.doc) {
+		return d.fail("the document ends early")
+	}
+	switch c := d.doc[d.at]; {
+	case depth > maxDepth:
+		return d.fail("nested too deeply")
+	case c == '{':
+		return d.object(depth)
+	case c == '[':
+		return d.array(depth)
+	case c == '"':
+		s, err := d.text()
+		if err == nil {
+			d.yield(sample.Sample{Text: s})
+		}
+		return err
+	case c == '-' || c >= '0' && c <= '9':
+		return d.number()
+	}
+	for _, w := range [...]struct {
+		word  string
+		value float64
+	}{{"true", 1}, {"false", 0}, {"null", -1}} {
+		if bytes.HasPrefix(d.doc[d.at:], []byte(w.word)) {
+			text := d.doc[d.at : d.at+len(w.word)]
+			if d.at += len(w.word); w.value >= 0 {
+				d.yield(sample.Sample{Text: text, Value: w.value, Numeric: true})
+			}
+			return nil
+		}
+	}
+	return d.fail("no value")
+}
+
+func (d *jsonWalk) yield(s sample.Sample) {
+	s.Fields = d
+	d.sample = s
+	d.to.Leaf(&d.sample)
+}
+
+func (d *jsonWalk) number() error {
+	from := d.at
+	for d.at < len(d.doc) {
+		c := d.doc[d.at]
+		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c|0x20 != 'e' {
+			break
+		}
+		d.at++
+	}
+	text := d.doc[from:d.at]
+	v, ok := integer(text)
+	if !ok {
+		var err error
+		if v, err = strconv.ParseFloat(string(text), 64); err != nil {
+			d.at = from
+			return d.fail("no number")
+		}
+	}
+	d.yield(sample.Sample{Text: text, Value: v, Numeric: true})
+	return nil
+}
+
+// integer reads short whole numbers, which most are, without a conversion.
+func integer(b []byte) (float64, bool) {
+	digits, sign := b, 1.0
+	if len(b) > 0 && b[0] == '-' {
+		digits, sign = b[1:], -1
+	}
+	if len(digits) == 0 || len(digits) > 15 {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return sign * float64(n), true
+}
+
+func (d *jsonWalk) open() {
+	d.at++
+	if len(d.frames) < cap(d.frames) {
+		d.frames = d.frames[:len(d.frames)+1]
+		f := &d.frames[len(d.frames)-1]
+		f.start = d.at
+		clear(f.found)
+		return
+	}
+	d.frames = append(d.frames, frame{start: d.at})
+}
+
+func (d *jsonWalk) object(depth int) error {
+	d.open()
+	for n := 0; ; n++ {
+		if d.space(); d.at < len(d.doc) && d.doc[d.at] == '}' {
+			break
+		}
+		if n > 0 && !d.skip(',') {
+			return d.fail("no comma")
+		}
+		d.space()
+		if d.at >= len(d.doc) || d.doc[d.at] != '"' {
+			return d.fail("no key")
+		}
+		key, err := d.text()
+		if err != nil {
+			return err
+		}
+		if d.space(); !d.skip(':') {
+			return d.fail("no colon")
+		}
+		d.space()
+		d.to.Push(key)
+		err = d.value(depth + 1)
+		d.to.Pop()
+		if err != nil {
+			return err
+		}
+	}
+	d.at++
+	d.frames = d.frames[:len(d.frames)-1]
+	return nil
+}
+
+func (d *jsonWalk) array(depth int) error {
+	d.open()
+	for n := 0; ; n++ {
+		if d.space(); d.at < len(d.doc) && d.doc[d.at] == ']' {
+			break
+		}
+		if n > 0 && !d.skip(',') {
+			return d.fail("no comma")
+		}
+		d.space()
+		f := &d.frames[len(d.frames)-1]
+		f.index = strconv.AppendInt(f.index[:0], int64(n), 10)
+		d.to.Push(f.index)
+		err := d.value(depth + 1)
+		d.to.Pop()
+		if err != nil {
+			return err
+		}
+	}
+	d.at++
+	d.frames = d.frames[:len(d.frames)-1]
+	return nil
+}
+
+func (d *jsonWalk) skip(c byte) bool {
+	if d.at < len(d.doc) && d.doc[d.at] == c {
+		d.at++
+		return true
+	}
+	return false
+}
+
+// text reads a string. It is a slice of the document unless it has escapes.
+func (d *jsonWalk) text() ([]byte, error) {
+	d.at++
+	from := d.at
+	for escaped := false; d.at < len(d.doc); d.at++ {
+		switch d.doc[d.at] {
+		case '"':
+			s := d.doc[from:d.at]
+			d.at++
+			if escaped {
+				return unescape(s), nil
+			}
+			return s, nil
+		case '\\':
+			escaped = true
+			d.at++
+		}
+	}
+	d.at = from
+	return nil, d.fail("a string without an end")
+}
+
+func unescape(s []byte) []byte {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			out = append(out, s[i])
+			continue
+		}
+		i++
+		if at := bytes.IndexByte([]byte("bfnrt"), s[i]); at >= 0 {
+			out = append(out, "\b\f\n\r\t"[at])
+			continue
+		}
+		if s[i] != 'u' {
+			out = append(out, s[i])
+			continue
+		}
+		r := hex4(s[i+1:])
+		i += min(4, len(s)-i-1)
+		if utf16.IsSurrogate(r) && i+2 < len(s) && s[i+1] == '\\' && s[i+2] == 'u' {
+			if pair := utf16.DecodeRune(r, hex4(s[i+3:])); pair != utf8.RuneError {
+				r, i = pair, i+min(6, len(s)-i-1)
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
+}
+
+func hex4(s []byte) rune {
+	v, err := strconv.ParseUint(string(s[:min(4, len(s))]), 16, 32)
+	if err != nil {
+		return utf8.RuneError
+	}
+	return rune(v)
+}
+
+// Lookup implements sample.Fields by reading the object again, once for each name.
+func (d *jsonWalk) Lookup(up int, name string) ([]byte, bool) {
+	i := len(d.frames) - 1 - up
+	if i < 0 || d.doc[d.frames[i].start-1] != '{' {
+		return nil, false
+	}
+	f := &d.frames[i]
+	text, known := f.found[name]
+	if !known {
+		if f.found == nil {
+			f.found = map[string][]byte{}
+		}
+		s := &seek{name: name}
+		again := jsonWalk{doc: d.doc, at: f.start - 1, to: s}
+		_ = again.object(0) // a broken document is the outer walk's error
+		text = s.text
+		f.found[name] = text
+	}
+	return text, text != nil
+}
+
+// seek is the walk of a lookup: it keeps the scalar called name at the top.
+type seek struct {
+	name  string
+	depth int
+	here  bool
+	text  []byte
+}
+
+func (s *seek) Push(segment []byte) {
+	s.depth++
+	s.here = s.depth == 1 && string(segment) == s.name
+}
+func (s *seek) Pop() { s.depth-- }
+func (s *seek) Leaf(l *sample.Sample) {
+	if s.depth == 1 && s.here {
+		s.text = l.Text
+	}
+}
