@@ -121,14 +121,22 @@ func (f *File) write(body []byte) error {
 
 // open makes f.file the file to append n more bytes to.
 func (f *File) open(n int64) error {
-	if f.file != nil && f.config.Rotate > 0 && f.mark.Size > 0 && f.mark.Size+n > int64(f.config.Rotate) {
-		if err := f.rotate(); err != nil {
+	if f.file == nil {
+		if err := f.reopen(); err != nil {
 			return err
 		}
 	}
-	if f.file != nil {
+	if f.config.Rotate <= 0 || f.mark.Size == 0 || f.mark.Size+n <= int64(f.config.Rotate) {
 		return nil
 	}
+	if err := f.rotate(); err != nil {
+		return err
+	}
+	return f.reopen()
+}
+
+// reopen opens the file at its end.
+func (f *File) reopen() error {
 	if err := os.MkdirAll(filepath.Dir(f.config.Path), 0o750); err != nil {
 		return err
 	}
