@@ -1,0 +1,151 @@
+// Package config is what a user can say: sources, their rules, and limits.
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+)
+
+// Config is the whole configuration of the helper.
+type Config struct {
+	conf.Common `yaml:",inline"`
+	Prefix      string   `yaml:"prefix" doc:"First part of the names of values that no rule describes."`
+	Sources     []Source `yaml:"sources" doc:"Where statistics come from."`
+	Limits      Limits   `yaml:"limits,omitempty"`
+}
+
+// Limits bound what is kept, whatever an app sends.
+type Limits struct {
+	Series    int           `yaml:"series,omitempty" doc:"Series in all; default 50000."`
+	PerSource int           `yaml:"per_source,omitempty" doc:"Series of one source; default 20000."`
+	Labels    int           `yaml:"labels,omitempty" doc:"Labels of one series; default 32."`
+	Idle      conf.Duration `yaml:"idle,omitempty" doc:"How long a pushed gauge without samples stays; default 5m."`
+}
+
+// Source is one source. Exactly one of its kinds is set.
+type Source struct {
+	Name  string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
+	Kind  `yaml:",inline"`
+	Rules []rules.Rule `yaml:"rules,omitempty"`
+}
+
+// Kind is the union of kinds of sources.
+type Kind struct {
+	JSON      *Document  `yaml:"json,omitempty" doc:"A JSON document, read at each scrape."`
+	StatsD    *Listen    `yaml:"statsd,omitempty" doc:"StatsD and DogStatsD lines."`
+	Graphite  *Listen    `yaml:"graphite,omitempty" doc:"Graphite plaintext lines."`
+	Resources *Resources `yaml:"resources,omitempty" doc:"CPU, memory and disk."`
+}
+
+// Document says where a document is.
+type Document struct {
+	URL      string                 `yaml:"url" doc:"http://, https://, http+unix:///path/of.sock:/stats or file:///path."`
+	Headers  map[string]conf.Secret `yaml:"headers,omitempty"`
+	MaxBytes conf.Size              `yaml:"max_bytes,omitempty" doc:"Longest document; default 64MiB."`
+}
+
+// Listen says where lines arrive.
+type Listen struct {
+	Listen []string `yaml:"listen" doc:"udp://:8125, tcp://:8125, unixgram:///path, unix:///path."`
+}
+
+// Resources says what is watched.
+type Resources struct {
+	Process string   `yaml:"process,omitempty" doc:"Name of the app's processes; default is all but the helper's own."`
+	Volumes []string `yaml:"volumes,omitempty" doc:"Mounted paths."`
+}
+
+// Default is the configuration before anything is said.
+func Default() Config { return Config{Prefix: "app"} }
+
+// Flags binds the helper's own flags.
+func Flags(f *conf.Flags, c *Config) {
+	f.List("source", "a source, such as json+http://127.0.0.1:8080/stats", func(values []string) error {
+		c.Sources = nil
+		for _, v := range values {
+			s, err := ParseSource(v)
+			if err != nil {
+				return err
+			}
+			c.Sources = append(c.Sources, s)
+		}
+		return nil
+	})
+	f.String(&c.Prefix, "prefix", "first part of the names of values that no rule describes")
+	f.Int(&c.Limits.Series, "max-series", "series in all")
+}
+
+// ParseSource reads the value of --source: json+URL, statsd://ADDRESS, graphite://ADDRESS or
+// resources:?process=NAME&volume=PATH.
+func ParseSource(text string) (Source, error) {
+	kind, rest, _ := strings.Cut(text, ":")
+	switch {
+	case strings.HasPrefix(kind, "json+"):
+		return Source{Kind: Kind{JSON: &Document{URL: strings.TrimPrefix(text, "json+")}}}, nil
+	case kind == "statsd":
+		return Source{Kind: Kind{StatsD: &Listen{Listen: []string{"udp:" + rest}}}}, nil
+	case kind == "graphite":
+		return Source{Kind: Kind{Graphite: &Listen{Listen: []string{"tcp:" + rest}}}}, nil
+	case kind == "resources":
+		q, err := url.ParseQuery(strings.TrimPrefix(rest, "?"))
+		return Source{Kind: Kind{Resources: &Resources{Process: q.Get("process"), Volumes: q["volume"]}}}, err
+	}
+	return Source{}, fmt.Errorf("%q is no source (known: json+http://…, statsd://:8125, graphite://:2003, resources:)", text)
+}
+
+// Complete names the sources that have no name, and fills defaults.
+func (c *Config) Complete() {
+	seen := map[string]int{}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Name == "" {
+			s.Name = s.kind()
+			if seen[s.Name]++; seen[s.Name] > 1 {
+				s.Name = fmt.Sprintf("%s_%d", s.Name, seen[s.Name])
+			}
+		}
+		if s.JSON != nil && s.JSON.MaxBytes == 0 {
+			s.JSON.MaxBytes = 64 << 20
+		}
+	}
+}
+
+func (s *Source) kind() string {
+	switch {
+	case s.JSON != nil:
+		return "json"
+	case s.StatsD != nil:
+		return "statsd"
+	case s.Graphite != nil:
+		return "graphite"
+	}
+	return "resources"
+}
+
+// Validate notes what is wrong.
+func (c *Config) Validate(p *conf.Problems) {
+	if len(c.Sources) == 0 {
+		p.Add("sources", "there is no source", "--source json+http://127.0.0.1:8080/stats")
+	}
+	names := map[string]bool{}
+	for i := range c.Sources {
+		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
+		p.OneOf(path, &s.Kind)
+		if names[s.Name] {
+			p.Add(path+".name", "is the name of another source", "give each its own")
+		}
+		names[s.Name] = true
+		if s.JSON != nil {
+			if u, err := url.Parse(s.JSON.URL); err != nil || !strings.Contains(" http https http+unix file ", " "+u.Scheme+" ") {
+				p.Add(path+".json.url", fmt.Sprintf("%q is no URL of a document", s.JSON.URL), "http://127.0.0.1:8080/stats, http+unix:///run/app.sock:/stats or file:///data/stats.json")
+			}
+		}
+		for j := range s.Rules {
+			s.Rules[j].Validate(fmt.Sprintf("%s.rules[%d]", path, j), p)
+		}
+	}
+}
