@@ -149,14 +149,13 @@ func (t *Table) choose(r *rule, q *layer7.Request) *upstream.Upstream {
 	if len(r.to) == 1 {
 		return r.to[0].up
 	}
-	var n int
-	if v := []byte(nil); r.splitBy != "" {
-		if v = q.Fields.Get(r.splitBy); v != nil {
+	n := -1
+	if r.splitBy != "" {
+		if v := q.Fields.Get(r.splitBy); v != nil {
 			n = int(fnv(v) % uint64(r.total))
-		} else {
-			n = rand.IntN(r.total)
 		}
-	} else {
+	}
+	if n < 0 {
 		n = rand.IntN(r.total)
 	}
 	for i := range r.to {
@@ -207,8 +206,8 @@ func anyMethod(methods []string, method []byte) bool {
 	return false
 }
 
-// underPath matches whole segments: /a matches /a and /a/b, not /ab; /a/ matches what is below it. A path with dot segments or encoded slashes
-// matches no rule with a path: what the upstream would make of it is not what the rule says.
+// underPath matches whole segments: /a matches /a and /a/b, not /ab; /a/ matches what is below it. A path with dot segments
+// or encoded slashes matches no rule with a path: what the upstream would make of it is not what the rule says.
 func underPath(path []byte, prefix string) bool {
 	if !bytes.HasPrefix(path, []byte(prefix)) || ambiguous(path) {
 		return false
