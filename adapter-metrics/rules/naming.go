@@ -17,7 +17,9 @@ func nameOf(prefix string, path [][]byte) (string, []sample.Label) {
 	for _, seg := range path {
 		if identifier(seg) {
 			part := snake(string(seg))
-			b.WriteByte('_')
+			if b.Len() > 0 {
+				b.WriteByte('_')
+			}
 			b.WriteString(part)
 			above = singular(part)
 			continue
