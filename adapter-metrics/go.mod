@@ -7,7 +7,7 @@ require (
 	github.com/cactus/go-statsd-client/v5 v5.1.0
 	github.com/klauspost/compress v1.20.4
 	github.com/prometheus/client_golang v1.25.0
-	github.com/prometheus/common v0.73.1
+	github.com/prometheus/common v0.72.0
 )
 
 require (

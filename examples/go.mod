@@ -63,7 +63,7 @@ require (
 
 require (
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
-	github.com/prometheus/common v0.73.1
+	github.com/prometheus/common v0.72.0
 	go.yaml.in/yaml/v4 v4.0.0
 	google.golang.org/protobuf v1.36.12 // indirect
 	sigs.k8s.io/kustomize/api v0.21.2
