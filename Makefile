@@ -48,8 +48,10 @@ soak: ## the logshipper's model test with SEEDS seeds
 	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)
 
 images: build ## three FROM scratch images, and their sizes
-	@for h in $(HELPERS); do docker build -q --target image --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . >/dev/null || exit 1; done
-	@docker image ls --filter reference='pod-helpers/*:$(VERSION)' --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
+	@for h in $(HELPERS); do \
+		docker build -q --target image --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . \
+			>bin/build.log 2>&1 || { cat bin/build.log; exit 1; }; done
+	@docker image ls $(HELPERS:%=--filter reference=pod-helpers/%:$(VERSION)) --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
 
 e2e-docker: images ## rung 3: the Pod made of plain containers
 	@examples/docker/run-pod.sh

@@ -3,9 +3,6 @@ package output
 import (
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,31 +11,8 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// victoriaLogs builds the pinned VictoriaLogs once into the user's cache and starts it. It returns its addresses.
-func victoriaLogs(t *testing.T) (http, syslog string) {
-	t.Helper()
-	kittest.NeedReal(t, "go")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(cache, "pod-helpers", "victoria-logs")
-	if _, err := os.Stat(binary); err != nil {
-		build := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
-		build.Dir = filepath.Join("..", "..", "internal", "testtools", "victorialogs")
-		build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build victoria-logs: %v\n%s", err, out)
-		}
-	}
-	http, syslog = kittest.FreeAddress(t), kittest.FreeAddress(t)
-	kittest.Start(t, nil, binary, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+http, "-syslog.listenAddr.tcp="+syslog)
-	kittest.Eventually(t, 20*time.Second, func() bool { s, _ := kittest.Get("http://" + http + "/health"); return s == 200 }, "VictoriaLogs to listen")
-	return http, syslog
-}
-
 func TestReal_VictoriaLogsHasEveryLineThatWasAcknowledged(t *testing.T) {
-	web, syslog := victoriaLogs(t)
+	web, syslog := kittest.VictoriaLogs(t)
 	h := HTTPConfig{URL: "http://" + web}
 	with := func(path string) HTTPConfig { return HTTPConfig{URL: h.URL + path} }
 	for name, c := range map[string]Config{
