@@ -3,230 +3,211 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
-	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
-	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
 	"github.com/pod-helpers/pod-helpers/internal/kit"
-	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
 	"github.com/pod-helpers/pod-helpers/internal/kit/life"
 )
 
-// pipeline is source → decode → rules → series → expose.
+// pipeline is source → decode → rules → series → expose. What is at work is a snapshot that
+// never changes; a reload makes the next one and takes over into it every source that stays as it is.
 type pipeline struct {
 	env    kit.Env
 	store  *series.Store
-	pulls  []*pull
-	pushes []source.NamedPush
+	limits config.Limits
+	now    atomic.Pointer[snapshot]
+	pulls  sync.Mutex // held while sources are pulled, and while a reload swaps snapshots
+	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 }
 
+// snapshot is one configuration at work.
+type snapshot []*running
+
+// running is one source at work.
+type running struct {
+	config  config.Source
+	prefix  string
+	plan    plan
+	src     *series.Source
+	pull    *pull       // or nil
+	ears    []*listener // of a source that pushes
+	decoder lineDecoder // that the ears feed
+	stop    context.CancelFunc
+	done    sync.WaitGroup // what stop ends
+}
+
 func start(ctx context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pipeline{env: env, cancel: cancel}
+	p := &pipeline{env: env, ctx: ctx, cancel: cancel, limits: c.Limits}
 	p.store = series.New(series.Options{
 		ReservedPrefix: "adapter_",
 		Limits:         series.Limits{Series: c.Limits.Series, PerSource: c.Limits.PerSource, Labels: c.Limits.Labels, Idle: c.Limits.Idle.D()},
 		Refused:        func(err error) { env.Log.Warn("metric refused", "error", err) },
 	})
-	for i := range c.Sources {
-		if err := p.add(ctx, &c.Sources[i], c.Prefix); err != nil {
-			return nil, errors.Join(err, p.Close())
-		}
+	p.now.Store(&snapshot{})
+	if err := p.Reload(ctx, c); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
-	env.Metrics.MustRegister(p.store, source.PushMetrics{List: func() []source.NamedPush { return p.pushes }}, pullMetrics{p.pulls})
+	env.Metrics.MustRegister(p.store, source.PushMetrics{List: p.pushes}, pullMetrics{p})
 	env.Admin.SetMetrics(expose.New(p.store, env.Metrics, p))
 	p.work.Go(func() { p.store.Run(ctx) })
 	return p, nil
 }
 
-func (p *pipeline) add(ctx context.Context, s *config.Source, prefix string) error {
-	set, err := rules.New(s.Rules, prefix)
+// Reload opens what is new, swaps, and closes what is no longer wanted. Everything that can fail comes
+// before the swap, so that after an error the old snapshot works on. A source that did not change keeps its
+// listeners, series and counters; one of which only the rules changed keeps its listeners.
+func (p *pipeline) Reload(_ context.Context, c *config.Config) error {
+	old := *p.now.Load()
+	fresh, opened, err := p.prepare(old, c)
 	if err != nil {
+		for _, l := range opened {
+			err = errors.Join(err, l.Close())
+		}
 		return err
 	}
-	src := p.store.Source(s.Name)
-	switch {
-	case s.JSON != nil:
-		fetch, err := p.fetcher(s.JSON)
-		if err != nil {
-			return err
+	p.pulls.Lock() // a round of a source that goes would bring its series back
+	defer p.pulls.Unlock()
+	for _, r := range old {
+		if !slices.Contains(fresh, r) {
+			p.retire(r, fresh)
 		}
-		p.pulls = append(p.pulls, &pull{name: s.Name, fetch: fetch, decode: decode.JSON, feed: set.Feed(p.store, src), src: src})
-	case s.Resources != nil:
-		set, err = rules.New(s.Rules, "")
-		fetch := source.Resources{Process: s.Resources.Process, Volumes: s.Resources.Volumes, Prefix: prefix}
-		p.pulls = append(p.pulls, &pull{name: s.Name, fetch: fetch, decode: decode.Lines, feed: set.Feed(p.store, src), src: src})
-	case s.StatsD != nil:
-		d := decode.NewStatsD(p.store, src, pushMapper{set.Walk()})
-		return p.listen(ctx, s.Name, s.StatsD.Listen, d, d.Lines)
-	case s.Graphite != nil:
-		d := decode.NewGraphite(p.store, src, pushMapper{set.Walk()})
-		return p.listen(ctx, s.Name, s.Graphite.Listen, d, d.Lines)
 	}
-	return err
-}
-
-func (p *pipeline) fetcher(d *config.Document) (source.Fetcher, error) {
-	if path, ok := cutScheme(d.URL); ok {
-		return source.File{Path: path, Limit: int64(d.MaxBytes)}, nil
-	}
-	header := http.Header{}
-	for name, ref := range d.Headers {
-		value, err := p.env.Secrets.Get(ref)
-		if err != nil {
-			return nil, err
+	for _, r := range fresh {
+		if !slices.Contains(old, r) {
+			p.launch(r)
 		}
-		header.Set(name, value)
 	}
-	return source.NewHTTP(d.URL, header, int64(d.MaxBytes))
-}
-
-func cutScheme(url string) (string, bool) {
-	const scheme = "file://"
-	if len(url) > len(scheme) && url[:len(scheme)] == scheme {
-		return url[len(scheme):], true
+	for _, l := range opened {
+		l.run(p.ctx)
 	}
-	return "", false
-}
-
-func (p *pipeline) listen(ctx context.Context, name string, addresses []string, d source.LineDecoder, lines func() uint64) error {
-	push, err := source.Listen(ctx, addresses, d, p.env.Log)
-	if err != nil {
-		return err
+	p.now.Store(&fresh)
+	if c.Limits != p.limits {
+		p.env.Log.Warn("limits need a restart to change")
 	}
-	p.pushes = append(p.pushes, source.NamedPush{Name: name, Lines: lines, Push: push})
-	p.work.Go(func() { _ = push.Run(ctx) })
 	return nil
 }
 
-// pushMapper shows the rules to a decoder of pushed lines.
-type pushMapper struct{ walk *rules.Walk }
-
-// Map implements decode.Mapper; the first rule that matches counts.
-func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
-	var out decode.Mapping
-	path, first := s.Path, true
-	m.walk.Reset()
-	for _, segment := range path {
-		m.walk.Push(segment)
-	}
-	matched := m.walk.Match(s, func(o *rules.Outcome) {
-		if !first {
-			return
+// prepare makes the next snapshot and opens its new listeners, which it returns even with an error.
+func (p *pipeline) prepare(old snapshot, c *config.Config) (fresh snapshot, opened []*listener, err error) {
+	for i := range c.Sources {
+		s := c.Sources[i]
+		if r := old.same(s, c.Prefix); r != nil {
+			fresh = append(fresh, r)
+			continue
 		}
-		first = false
-		out = decode.Mapping{Drop: o.Drop, Labels: o.Labels, Scale: o.Factor}
-		if o.Desc != nil {
-			out.Desc = *o.Desc
-		}
-	})
-	s.Path = path
-	return out, matched
-}
-
-// Pull implements expose.Puller: all pull sources at once, a failure only when every one failed.
-func (p *pipeline) Pull(ctx context.Context) error {
-	errs := make([]error, len(p.pulls))
-	var wg sync.WaitGroup
-	for i, pl := range p.pulls {
-		wg.Go(func() { errs[i] = pl.run(ctx) })
-	}
-	wg.Wait()
-	for i, err := range errs {
+		r := &running{config: s, prefix: c.Prefix}
+		pl, err := p.plan(&s, c.Prefix)
 		if err == nil {
-			return nil
+			err = r.compile(p, pl)
 		}
-		p.env.Log.Warn("source absent", "source", p.pulls[i].name, "error", err)
+		for _, address := range pl.listen {
+			var l *listener
+			if l = old.listener(address); l == nil && err == nil {
+				if l, err = p.listen(address); err == nil {
+					opened = append(opened, l)
+				}
+			}
+			r.ears = append(r.ears, l)
+		}
+		if err != nil {
+			return nil, opened, err
+		}
+		fresh = append(fresh, r)
 	}
-	if len(p.pulls) == 0 || len(p.pushes) > 0 {
-		return nil
-	}
-	return errors.Join(errs...)
+	return fresh, opened, nil
 }
 
-// pull is one source that is read at each scrape.
-type pull struct {
-	name     string
-	fetch    source.Fetcher
-	decode   func([]byte, decode.Walker) error
-	feed     *rules.Feed
-	src      *series.Source
-	buf      []byte
-	up       atomic.Bool
-	duration atomic.Int64
-	success  atomic.Int64
-	failures atomic.Uint64
-}
-
-func (p *pull) run(ctx context.Context) (err error) {
-	begin := time.Now()
-	p.buf, err = p.fetch.Fetch(ctx, p.buf[:0])
-	p.feed.Begin()
-	if err == nil {
-		if err = p.decode(p.buf, p.feed); err != nil {
-			p.src.Problem("document", 1)
-			p.feed.Commit() // an empty round follows: half a document is not served
-			p.feed.Begin()
+// same is the running source that s describes too.
+func (s snapshot) same(c config.Source, prefix string) *running {
+	for _, r := range s {
+		if r.prefix == prefix && reflect.DeepEqual(r.config, c) {
+			return r
 		}
 	}
-	p.feed.Commit()
-	p.up.Store(err == nil)
-	p.duration.Store(int64(time.Since(begin)))
-	if err != nil {
-		p.failures.Add(1)
-		return fmt.Errorf("pull %s: %w", p.name, err)
-	}
-	p.success.Store(time.Now().UnixNano())
 	return nil
 }
 
-type pullMetrics struct{ list []*pull }
-
-// Describe implements prometheus.Collector.
-func (m pullMetrics) Describe(chan<- *prometheus.Desc) {}
-
-// Collect implements prometheus.Collector.
-func (m pullMetrics) Collect(ch chan<- prometheus.Metric) {
-	label := []string{"source"}
-	put := func(name, help string, t prometheus.ValueType, v float64, source string) {
-		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, label, nil), t, v, source)
+// compile makes the rules ready, and the account of a source that is not there yet.
+func (r *running) compile(p *pipeline, pl plan) error {
+	set, err := rules.New(r.config.Rules, pl.prefix)
+	if err != nil {
+		return err
 	}
-	for _, p := range m.list {
-		up := 0.0
-		if p.up.Load() {
-			up = 1
-		}
-		put("adapter_source_up", "Whether the last pull of the source succeeded.", prometheus.GaugeValue, up, p.name)
-		put("adapter_source_duration_seconds", "How long the last pull took.", prometheus.GaugeValue, time.Duration(p.duration.Load()).Seconds(), p.name)
-		put("adapter_source_last_success_timestamp_seconds", "When the source was last pulled.", prometheus.GaugeValue, float64(p.success.Load())/1e9, p.name)
-		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("adapter_source_errors_total", "Pulls that failed.", []string{"source", "reason"}, nil), prometheus.CounterValue, float64(p.failures.Load()), p.name, "pull")
+	r.plan, r.src = pl, p.store.Source(r.config.Name)
+	if pl.fetch != nil {
+		r.pull = &pull{name: r.config.Name, fetch: pl.fetch, decode: pl.decode, feed: set.Feed(p.store, r.src), src: r.src, errors: map[string]uint64{}}
+	}
+	if pl.lines != nil {
+		r.decoder = pl.lines(p.store, r.src, mapper(set))
+	}
+	return nil
+}
+
+// launch sets a source to work.
+func (p *pipeline) launch(r *running) {
+	for _, l := range r.ears {
+		l.relay.resume(r.decoder)
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	r.stop = cancel
+	if every := r.config.Interval.D(); every > 0 && r.pull != nil {
+		r.done.Go(func() { r.pull.repeat(ctx, every, p.env.Log) })
+	}
+	if r.plan.follow != nil {
+		r.done.Go(func() { r.plan.follow(ctx, r.decoder) })
+	}
+	if w, ok := r.plan.fetch.(interface{ Watch(context.Context) }); ok {
+		r.done.Go(func() { w.Watch(ctx) }) // files that rotate
 	}
 }
 
-// Reload refuses: changed sources need a restart as yet.
-func (p *pipeline) Reload(context.Context, *config.Config) error {
-	return errors.New("reload: sources and rules change only with a restart")
+// retire ends what a source does that the next snapshot does not take over. Its account stays, emptied,
+// when the next snapshot has a source of that name.
+func (p *pipeline) retire(r *running, next snapshot) {
+	for _, l := range r.ears {
+		if next.listener(l.address) == l {
+			l.relay.pause() // launch resumes it
+		} else {
+			l.shut()
+		}
+	}
+	r.end()
+	if slices.ContainsFunc(next, func(n *running) bool { return n.src == r.src }) {
+		r.src.Clear()
+	} else {
+		p.store.Forget(r.src)
+	}
+}
+
+// end stops what launch started. The listeners are another matter: they may live on.
+func (r *running) end() {
+	r.stop()
+	r.done.Wait()
+	if c, ok := r.plan.fetch.(interface{ Close() }); ok {
+		c.Close() // idle connections
+	}
 }
 
 // Drain serves until pushed samples have ceased.
 func (p *pipeline) Drain(ctx context.Context, quiet time.Duration) error {
 	_ = life.WaitQuiet(ctx, quiet, func() (last time.Time) {
-		for _, push := range p.pushes {
-			if t := push.LastActivity(); t.After(last) {
-				last = t
+		for _, r := range *p.now.Load() {
+			for _, l := range r.ears {
+				if t := l.LastActivity(); t.After(last) {
+					last = t
+				}
 			}
 		}
 		return last
@@ -234,25 +215,21 @@ func (p *pipeline) Drain(ctx context.Context, quiet time.Duration) error {
 	return nil
 }
 
+// Close ends everything that was started.
 func (p *pipeline) Close() error {
 	p.cancel()
+	for _, r := range *p.now.Load() {
+		for _, l := range r.ears {
+			l.shut()
+		}
+		r.end()
+	}
 	p.work.Wait()
 	return nil
 }
 
+// Done is never closed: an adapter has no end of its own.
 func (p *pipeline) Done() <-chan struct{} { return nil }
-func (p *pipeline) Err() error            { return nil }
 
-func (p *pipeline) Status() admin.Status {
-	s := admin.Status{Health: "ok", Headline: fmt.Sprintf("%d series from %d sources", p.store.Len(), len(p.pulls)+len(p.pushes))}
-	rows := admin.Section{Title: "Sources", Columns: []string{"source", "series"}}
-	for _, pl := range p.pulls {
-		state := "ok"
-		if !pl.up.Load() {
-			state, s.Health = "warn", "warn"
-		}
-		rows.Rows = append(rows.Rows, admin.Row{State: state, Cells: []string{pl.name, fmt.Sprint(pl.src.Len())}})
-	}
-	s.Sections = []admin.Section{rows}
-	return s
-}
+// Err goes with Done.
+func (p *pipeline) Err() error { return nil }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 )
 
 // Config is the whole configuration of the helper.
@@ -28,9 +29,10 @@ type Limits struct {
 
 // Source is one source. Exactly one of its kinds is set.
 type Source struct {
-	Name  string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
-	Kind  `yaml:",inline"`
-	Rules []rules.Rule `yaml:"rules,omitempty"`
+	Name     string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
+	Kind     `yaml:",inline"`
+	Interval conf.Duration `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
+	Rules    []rules.Rule  `yaml:"rules,omitempty"`
 }
 
 // Kind is the union of kinds of sources.
@@ -43,9 +45,17 @@ type Kind struct {
 
 // Document says where a document is.
 type Document struct {
-	URL      string                 `yaml:"url" doc:"http://, https://, http+unix:///path/of.sock:/stats or file:///path."`
-	Headers  map[string]conf.Secret `yaml:"headers,omitempty"`
-	MaxBytes conf.Size              `yaml:"max_bytes,omitempty" doc:"Longest document; default 64MiB."`
+	URL       string                 `yaml:"url" doc:"http://, https://, http+unix:///path/of.sock:/stats or file:///path."`
+	Headers   map[string]conf.Secret `yaml:"headers,omitempty" doc:"Request headers; a file: is read again when it rotates."`
+	BasicAuth *BasicAuth             `yaml:"basic_auth,omitempty"`
+	TLS       *tlsfile.Client        `yaml:"tls,omitempty" doc:"How an https:// URL is verified, and what is shown to it."`
+	MaxBytes  conf.Size              `yaml:"max_bytes,omitempty" doc:"Longest document; default 64MiB."`
+}
+
+// BasicAuth are the credentials of HTTP's basic authentication.
+type BasicAuth struct {
+	Username string      `yaml:"username"`
+	Password conf.Secret `yaml:"password"`
 }
 
 // Listen says where lines arrive.
@@ -126,12 +136,23 @@ func (s *Source) kind() string {
 	return "resources"
 }
 
+// listen are the addresses of a source that pushes.
+func (s *Source) listen() []string {
+	switch {
+	case s.StatsD != nil:
+		return s.StatsD.Listen
+	case s.Graphite != nil:
+		return s.Graphite.Listen
+	}
+	return nil
+}
+
 // Validate notes what is wrong.
 func (c *Config) Validate(p *conf.Problems) {
 	if len(c.Sources) == 0 {
 		p.Add("sources", "there is no source", "--source json+http://127.0.0.1:8080/stats")
 	}
-	names := map[string]bool{}
+	names, addresses := map[string]bool{}, map[string]string{}
 	for i := range c.Sources {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
 		p.OneOf(path, &s.Kind)
@@ -143,6 +164,18 @@ func (c *Config) Validate(p *conf.Problems) {
 			if u, err := url.Parse(s.JSON.URL); err != nil || !strings.Contains(" http https http+unix file ", " "+u.Scheme+" ") {
 				p.Add(path+".json.url", fmt.Sprintf("%q is no URL of a document", s.JSON.URL), "http://127.0.0.1:8080/stats, http+unix:///run/app.sock:/stats or file:///data/stats.json")
 			}
+		}
+		if s.JSON != nil && s.JSON.TLS != nil {
+			s.JSON.TLS.Validate(path+".json.tls", p)
+		}
+		for j, address := range s.listen() {
+			if by, taken := addresses[address]; taken {
+				p.Add(fmt.Sprintf("%s.%s.listen[%d]", path, s.kind(), j), address+" is what "+by+" listens on", "give each an address of its own")
+			}
+			addresses[address] = s.Name
+		}
+		if s.Interval != 0 && s.listen() != nil {
+			p.Add(path+".interval", "has no meaning for a source that pushes", "remove it")
 		}
 		for j := range s.Rules {
 			s.Rules[j].Validate(fmt.Sprintf("%s.rules[%d]", path, j), p)

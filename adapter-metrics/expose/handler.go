@@ -43,13 +43,14 @@ func New(store *series.Store, own prometheus.Gatherer, pull Puller) *Handler {
 }
 
 // ServeHTTP answers one scrape. Concurrent scrapes share one pull.
+//
+// When there is nothing worth serving the status is 503, so that Prometheus says up 0, and the page is sent all the
+// same: adapter_source_up and adapter_source_errors_total in it tell whoever looks why, and scrapers that keep the body
+// of a failure keep them.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), Deadline(r.Header))
 	defer cancel()
-	if err := h.flight.pull(ctx); err != nil {
-		http.Error(w, "pull sources: "+err.Error(), http.StatusServiceUnavailable)
-		return
-	}
+	err := h.flight.pull(ctx)
 	format := Negotiate(r.Header)
 	head := w.Header()
 	head.Set("Content-Type", string(format))
@@ -60,6 +61,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		z := h.zips.get(name, w)
 		defer h.zips.put(name, z)
 		out = z
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	// A write error means that the scraper has gone, which concerns only the scraper.
 	_ = h.Write(out, format)

@@ -166,10 +166,12 @@ func TestHandler_AScraperThatGoesAwayDoesNotEndThePullOfOthers(t *testing.T) {
 	})
 }
 
-func TestHandler_AnswersUnavailableWhenNothingCouldBePulled(t *testing.T) {
-	h := expose.New(zoo(t), nil, pullFunc(func(context.Context) error { return errors.New("shop: connection refused") }))
+func TestHandler_AnswersUnavailableWithItsOwnMetricsWhenNothingCouldBePulled(t *testing.T) {
+	own := prometheus.NewRegistry()
+	own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "adapter_source_up", Help: "Whether."}))
+	h := expose.New(zoo(t), own, pullFunc(func(context.Context) error { return errors.New("shop: connection refused") }))
 	w := get(h)
-	if w.Code != 503 || !strings.Contains(w.Body.String(), "shop: connection refused") {
+	if w.Code != 503 || !strings.Contains(w.Body.String(), "adapter_source_up 0") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 }

@@ -32,6 +32,9 @@ func New(list []Rule, prefix string) (*Set, error) {
 	return &Set{trie: t, prefix: prefix}, err
 }
 
+// Len is the number of rules.
+func (s *Set) Len() int { return s.trie.count }
+
 // Walk returns a walk that starts at the root of a document.
 func (s *Set) Walk() *Walk {
 	w := &Walk{set: s}

@@ -2,15 +2,21 @@ package source
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 )
 
 // A Fetcher gets the document of a pull source. It is called at each scrape, never concurrently.
@@ -31,42 +37,109 @@ type StatusError struct{ Status string }
 
 func (e *StatusError) Error() string { return "get document: " + e.Status }
 
-// HTTP gets documents from http:// and https:// URLs, and through a unix socket from
-// http+unix:///path/of.sock:/path. Connections are kept alive.
+// CredentialsError says that the helper's own credentials cannot be read.
+type CredentialsError struct{ Err error }
+
+func (e *CredentialsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// Reason classes the error of a fetch for adapter_source_errors_total; empty without one.
+func Reason(err error) string {
+	var large *TooLargeError
+	var status *StatusError
+	var credentials *CredentialsError
+	var verify *tls.CertificateVerificationError
+	var network *net.OpError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &large):
+		return "too_large"
+	case errors.As(err, &status):
+		return "status"
+	case errors.As(err, &credentials):
+		return "credentials"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timeout"
+	case errors.As(err, &verify), strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "x509: "):
+		return "tls"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return "absent"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission"
+	case errors.As(err, &network):
+		return "network"
+	}
+	return "other"
+}
+
+// HTTPOptions say where a document is and how it is asked for.
+type HTTPOptions struct {
+	URL   string // http://, https://, or http+unix:///path/of.sock:/path
+	Limit int64  // bytes
+	TLS   *tlsfile.Client
+	// Sign, when set, puts credentials on each request.
+	Sign func(*http.Request) error
+	Log  *slog.Logger
+}
+
+// HTTP gets documents. Connections are kept alive.
 type HTTP struct {
-	url    string
-	header http.Header
-	limit  int64
+	o      HTTPOptions
 	client *http.Client
+	tls    *tlsfile.Source // or nil
 }
 
 // NewHTTP returns a fetcher. No proxy is used: the app is in this very Pod.
-func NewHTTP(address string, header http.Header, limit int64) (*HTTP, error) {
-	u, err := url.Parse(address)
+func NewHTTP(o HTTPOptions) (*HTTP, error) {
+	u, err := url.Parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{MaxIdleConns: 2, IdleConnTimeout: 2 * time.Minute, DisableCompression: false}
-	if u.Scheme == "http+unix" {
+	h := &HTTP{o: o}
+	transport := &http.Transport{MaxIdleConns: 2, IdleConnTimeout: 2 * time.Minute}
+	switch u.Scheme {
+	case "http+unix":
 		socket, path, _ := strings.Cut(u.Path, ":")
-		u = &url.URL{Scheme: "http", Host: "localhost", Path: "/" + strings.TrimPrefix(path, "/"), RawQuery: u.RawQuery}
+		h.o.URL = (&url.URL{Scheme: "http", Host: "localhost", Path: "/" + strings.TrimPrefix(path, "/"), RawQuery: u.RawQuery}).String()
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
 		}
+	case "https":
+		var client tlsfile.Client
+		if o.TLS != nil {
+			client = *o.TLS
+		}
+		if h.tls, err = tlsfile.New(client); err != nil {
+			return nil, err
+		}
+		transport.TLSClientConfig = h.tls.Config(u.Hostname())
 	}
-	return &HTTP{url: u.String(), header: header, limit: limit, client: &http.Client{Transport: transport}}, nil
+	h.client = &http.Client{Transport: transport}
+	return h, nil
+}
+
+// Watch follows the TLS files until ctx ends.
+func (h *HTTP) Watch(ctx context.Context) {
+	if h.tls != nil {
+		h.tls.Watch(ctx, h.o.Log)
+	}
 }
 
 // Fetch implements Fetcher.
 func (h *HTTP) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.o.URL, nil)
 	if err != nil {
 		return buf, err
 	}
 	request.Header.Set("User-Agent", "adapter-metrics")
-	for name, values := range h.header {
-		request.Header[name] = values
+	if h.o.Sign != nil {
+		if err := h.o.Sign(request); err != nil {
+			return buf, &CredentialsError{err}
+		}
 	}
 	response, err := h.client.Do(request)
 	if err != nil {
@@ -77,7 +150,7 @@ func (h *HTTP) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
 		_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
 		return buf, &StatusError{Status: response.Status}
 	}
-	return readAll(response.Body, buf, h.limit)
+	return readAll(response.Body, buf, h.o.Limit)
 }
 
 // Close ends idle connections.

@@ -8,11 +8,26 @@ type PushMetrics struct {
 	List func() []NamedPush
 }
 
-// A NamedPush is a push and the name of its source.
+// A NamedPush is what listens for one source.
 type NamedPush struct {
-	Name  string
-	Lines func() uint64 // that the decoder has seen
-	*Push
+	Name   string
+	Lines  func() uint64 // that the decoder has seen
+	Pushes []*Push
+}
+
+// Count is the sum over the source's listeners.
+func (n NamedPush) Count() (sum PushCount) {
+	for _, p := range n.Pushes {
+		c := p.Count()
+		sum.Packets += c.Packets
+		sum.Bytes += c.Bytes
+		sum.KernelDrops += c.KernelDrops
+		sum.LinesTooLong += c.LinesTooLong
+		sum.ConnectionsRefused += c.ConnectionsRefused
+		sum.Connections += c.Connections
+		sum.Sockets += c.Sockets
+	}
+	return sum
 }
 
 // Describe implements prometheus.Collector. It names nothing: which sources there are

@@ -305,7 +305,7 @@ func TestPushMetrics_CountPacketsLinesAndDrops(t *testing.T) {
 	r.shows("a_total 1", "b_total 1")
 	kittest.Eventually(t, 5*time.Second, func() bool { return r.Count().Packets == 1 }, "the packet to be counted")
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(PushMetrics{List: func() []NamedPush { return []NamedPush{{"statsd", r.decoder.Lines, r.Push}} }})
+	reg.MustRegister(PushMetrics{List: func() []NamedPush { return []NamedPush{{"statsd", r.decoder.Lines, []*Push{r.Push}}} }})
 	want := `# HELP adapter_statsd_kernel_drops_total Datagrams that were lost because the socket's buffer was full (raise net.core.rmem_max, or send to a unix socket).
 # TYPE adapter_statsd_kernel_drops_total counter
 adapter_statsd_kernel_drops_total{source="statsd"} 0

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
+)
+
+// pull is one source that is read at each scrape, or at its own interval.
+type pull struct {
+	name     string
+	fetch    source.Fetcher
+	decode   func([]byte, decode.Walker) error
+	feed     *rules.Feed
+	src      *series.Source
+	buf      []byte
+	up       atomic.Bool
+	duration atomic.Int64
+	success  atomic.Int64
+
+	mu     sync.Mutex
+	errors map[string]uint64 // by reason
+}
+
+// Pull implements expose.Puller: all sources without an interval at once, within ctx. It fails only when there is
+// nothing but pull sources and every one of them is away.
+func (p *pipeline) Pull(ctx context.Context) error {
+	p.pulls.Lock()
+	defer p.pulls.Unlock()
+	now := *p.now.Load()
+	errs := make([]error, len(now))
+	var wg sync.WaitGroup
+	for i, r := range now {
+		if r.pull != nil && r.config.Interval == 0 {
+			wg.Go(func() { errs[i] = r.pull.run(ctx) })
+		}
+	}
+	wg.Wait()
+	away := 0
+	for i, r := range now {
+		if errs[i] != nil {
+			p.env.Log.Warn("source absent", "source", r.config.Name, "error", errs[i])
+		}
+		if r.pull != nil && !r.pull.up.Load() {
+			away++
+		}
+	}
+	if away < len(now) {
+		return nil
+	}
+	return errors.Join(append(errs, errAway)...)
+}
+
+var errAway = errors.New("every source is away")
+
+// repeat runs the pull at once and then at every interval, each within it, until ctx ends.
+func (p *pull) repeat(ctx context.Context, every time.Duration, log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		round, cancel := context.WithTimeout(ctx, every)
+		if err := p.run(round); err != nil && ctx.Err() == nil {
+			log.Warn("source absent", "source", p.name, "error", err)
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// run is one round. After a failure the round is empty: neither an old value nor half a document is served.
+func (p *pull) run(ctx context.Context) (err error) {
+	begin := time.Now()
+	p.buf, err = p.fetch.Fetch(ctx, p.buf[:0])
+	reason := source.Reason(err)
+	p.feed.Begin()
+	if err == nil {
+		if err = p.decode(p.buf, p.feed); err != nil {
+			reason = "document"
+			p.src.Problem(reason, 1)
+			p.feed.Commit()
+			p.feed.Begin()
+		}
+	}
+	p.feed.Commit()
+	p.up.Store(err == nil)
+	p.duration.Store(int64(time.Since(begin)))
+	if err != nil {
+		p.mu.Lock()
+		p.errors[reason]++
+		p.mu.Unlock()
+		return fmt.Errorf("pull %s: %w", p.name, err)
+	}
+	p.success.Store(time.Now().UnixNano())
+	return nil
+}
+
+// pullMetrics are the helper's own metrics about pull sources.
+type pullMetrics struct{ *pipeline }
+
+// Describe implements prometheus.Collector. It names nothing: which sources there are changes with the configuration.
+func (m pullMetrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m pullMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(name, help string, v float64, source string) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, []string{"source"}, nil), prometheus.GaugeValue, v, source)
+	}
+	failed := prometheus.NewDesc("adapter_source_errors_total", "Pulls that failed, by source and reason.", []string{"source", "reason"}, nil)
+	for _, r := range *m.now.Load() {
+		p := r.pull
+		if p == nil {
+			continue
+		}
+		up := 0.0
+		if p.up.Load() {
+			up = 1
+		}
+		gauge("adapter_source_up", "Whether the last pull of the source succeeded.", up, p.name)
+		gauge("adapter_source_duration_seconds", "How long the last pull took.", time.Duration(p.duration.Load()).Seconds(), p.name)
+		gauge("adapter_source_last_success_timestamp_seconds", "When the source was last pulled with success, 0 for never.", float64(p.success.Load())/1e9, p.name)
+		p.mu.Lock()
+		reasons := maps.Clone(p.errors)
+		p.mu.Unlock()
+		for reason, n := range reasons {
+			ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, float64(n), p.name, reason)
+		}
+	}
+}
