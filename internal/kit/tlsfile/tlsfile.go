@@ -128,9 +128,11 @@ func (s *Source) Config(host string) *tls.Config {
 	c := &tls.Config{
 		MinVersion:           tls.VersionTLS12,
 		ServerName:           name,
-		ClientSessionCache:   tls.NewLRUClientSessionCache(64),
 		GetClientCertificate: s.certificate,
 		InsecureSkipVerify:   true,
+	}
+	if s.client.Cert == "" { // a resumed session would go on showing the certificate that it began with, rotated or not
+		c.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	}
 	if s.client.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13

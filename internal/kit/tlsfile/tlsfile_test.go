@@ -190,9 +190,7 @@ func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing
 
 	config := s.Config("db")
 	shown := func() string {
-		c := config.Clone()
-		c.ClientSessionCache = nil
-		if err := dial(t, address, c); err != nil {
+		if err := dial(t, address, config); err != nil {
 			t.Fatal(err)
 		}
 		return <-clients
