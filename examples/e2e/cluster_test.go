@@ -27,7 +27,7 @@ import (
 
 const namespace = "pod-helpers-e2e"
 
-var images = []string{"pod-helpers/demo:dev", "pod-helpers/sidecar-logshipper:dev", "pod-helpers/ambassador-proxy:dev"}
+var images = []string{"pod-helpers/demo:dev", "pod-helpers/sidecar-logshipper:dev", "pod-helpers/ambassador-proxy:dev", "pod-helpers/adapter-metrics:dev"}
 
 // client of the cluster; set by TestMain.
 var client *kubernetes.Clientset
