@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,11 +14,7 @@ import (
 func VictoriaLogs(t testing.TB) (http, syslog string) {
 	t.Helper()
 	NeedReal(t, "go")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(cache, "pod-helpers", "victoria-logs")
+	binary := filepath.Join(cache(t), "victoria-logs")
 	if _, err := os.Stat(binary); err != nil {
 		build := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 		build.Dir = filepath.Join(Root(t), "internal", "testtools", "victorialogs")
@@ -30,6 +27,34 @@ func VictoriaLogs(t testing.TB) (http, syslog string) {
 	Start(t, nil, binary, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+http, "-syslog.listenAddr.tcp="+syslog)
 	Eventually(t, 20*time.Second, func() bool { s, _ := Get("http://" + http + "/health"); return s == 200 }, "VictoriaLogs to listen")
 	return http, syslog
+}
+
+// GoTool installs a program of a Go module once into the user's cache and returns its path. what is a package with its
+// version: example.com/mod/cmd/tool@v1.2.3.
+func GoTool(t testing.TB, what string) string {
+	t.Helper()
+	NeedReal(t, "go")
+	path, version, _ := strings.Cut(what, "@")
+	dir := filepath.Join(cache(t), filepath.Base(path)+"-"+version)
+	binary := filepath.Join(dir, filepath.Base(path))
+	if _, err := os.Stat(binary); err != nil {
+		install := exec.Command("go", "install", what)
+		install.Env = append(os.Environ(), "GOBIN="+dir, "GOWORK=off")
+		if out, err := install.CombinedOutput(); err != nil {
+			t.Fatalf("install %s: %v\n%s", what, err, out)
+		}
+	}
+	return binary
+}
+
+// cache is where programs are kept from one run to the next.
+func cache(t testing.TB) string {
+	t.Helper()
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "pod-helpers")
 }
 
 // Root is the folder of go.work, the repository's.
