@@ -36,12 +36,12 @@ func TestEveryPolicy_TakesAnUntriedItemWhenThereIsOneAndAllocatesNothing(t *test
 		}
 		for range 200 {
 			q := Query{Tried: []Item{all[0], all[2]}}
-			if got := p.Pick(&q, now); got != all[1] {
+			if got := p.Pick(q, now); got != all[1] {
 				t.Errorf("%s picked %s, which was tried", name, got.Name())
 			}
 		}
 		q := Query{Hash: 7, Hashed: true}
-		if n := testing.AllocsPerRun(100, func() { p.Pick(&q, now) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { p.Pick(q, now) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -53,7 +53,7 @@ func TestEWMA_MovesAwayFromASlowEndpointAndComesBack(t *testing.T) {
 	p, _ := New("ewma", all, 0)
 	all[0].Load().Observe(2*time.Second, false, now)
 	for range 100 {
-		if p.Pick(&Query{}, now) != all[1] {
+		if p.Pick(Query{}, now) != all[1] {
 			t.Fatal("the slow one was picked")
 		}
 	}
@@ -78,7 +78,7 @@ func TestHashing_MovesOnlyTheKeysOfTheItemThatLeft(t *testing.T) {
 		moved := 0
 		for i := range 5000 {
 			q := Query{Hash: uint64(i) * 0x9e3779b97f4a7c15, Hashed: true}
-			if a := before.Pick(&q, time.Time{}); a != all[4] && a != after.Pick(&q, time.Time{}) {
+			if a := before.Pick(q, time.Time{}); a != all[4] && a != after.Pick(q, time.Time{}) {
 				moved++
 			}
 		}
@@ -94,7 +94,7 @@ func TestRoundRobin_FollowsWeights(t *testing.T) {
 	p, _ := New("round_robin", all, 0)
 	hits := map[Item]int{}
 	for range 400 {
-		hits[p.Pick(&Query{}, time.Time{})]++
+		hits[p.Pick(Query{}, time.Time{})]++
 	}
 	if hits[all[0]] != 300 {
 		t.Errorf("%d of 400 for three quarters of the weight", hits[all[0]])
@@ -107,6 +107,6 @@ func BenchmarkEWMA(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Pick(&Query{}, now)
+		p.Pick(Query{}, now)
 	}
 }

@@ -65,7 +65,7 @@ func Ring(items []Item) []point {
 	return ring
 }
 
-func (p *ketama) Pick(q *Query, _ time.Time) Item {
+func (p *ketama) Pick(q Query, _ time.Time) Item {
 	h := uint32(q.Hash)
 	if !q.Hashed {
 		h = rand.Uint32()
@@ -120,7 +120,7 @@ func newMaglev(items []Item) *maglev {
 	}
 }
 
-func (p *maglev) Pick(q *Query, _ time.Time) Item {
+func (p *maglev) Pick(q Query, _ time.Time) Item {
 	h := q.Hash
 	if !q.Hashed {
 		h = rand.Uint64()

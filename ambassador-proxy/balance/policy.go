@@ -25,7 +25,7 @@ type Query struct {
 // Policy chooses among the items that it was built for. Pick is called by many goroutines at once and never with an empty
 // set; it allocates nothing.
 type Policy interface {
-	Pick(q *Query, now time.Time) Item
+	Pick(q Query, now time.Time) Item
 }
 
 // New builds the policy of that name over items. slowStart is how long the share of a new item grows; 0: not at all.
@@ -47,10 +47,10 @@ func New(name string, items []Item, slowStart time.Duration) (Policy, error) {
 	return nil, fmt.Errorf("unknown policy %q", name)
 }
 
-func tried(q *Query, it Item) bool { return len(q.Tried) > 0 && slices.Contains(q.Tried, it) }
+func tried(q Query, it Item) bool { return len(q.Tried) > 0 && slices.Contains(q.Tried, it) }
 
 // untried is the first item from start on that was not tried yet, or the one at start when all were.
-func untried(q *Query, items []Item, start int) Item {
+func untried(q Query, items []Item, start int) Item {
 	for i := range items {
 		if it := items[(start+i)%len(items)]; !tried(q, it) {
 			return it
@@ -74,7 +74,7 @@ type p2c struct {
 	cost      func(*Load, time.Time) float64
 }
 
-func (p *p2c) Pick(q *Query, now time.Time) Item {
+func (p *p2c) Pick(q Query, now time.Time) Item {
 	n := len(p.items)
 	if n == 1 {
 		return p.items[0]
@@ -108,7 +108,7 @@ type random struct {
 	total int
 }
 
-func (p *random) Pick(q *Query, _ time.Time) Item {
+func (p *random) Pick(q Query, _ time.Time) Item {
 	r := rand.IntN(p.total)
 	for i, it := range p.items {
 		if r -= it.Weight(); r < 0 {
@@ -145,6 +145,6 @@ func newRoundRobin(items []Item) *roundRobin {
 	return p
 }
 
-func (p *roundRobin) Pick(q *Query, _ time.Time) Item {
+func (p *roundRobin) Pick(q Query, _ time.Time) Item {
 	return untried(q, p.schedule, int(p.next.Add(1)%uint64(len(p.schedule))))
 }

@@ -203,7 +203,7 @@ func (u *Upstream) Choose(ctx context.Context, p layer7.Pick) (*Endpoint, error)
 	if len(p.Tried) > 0 {
 		q.Tried = items(p.Tried)
 	}
-	e := s.policy.Pick(&q, now).(*Endpoint)
+	e := s.policy.Pick(q, now).(*Endpoint)
 	e.load.Begin()
 	return e, nil
 }
