@@ -123,7 +123,7 @@ func (d *StatsD) line(line []byte) string {
 
 // first handles a line whose raw bytes are not known yet, or whose series has gone.
 func (d *StatsD) first(name, value, suffix []byte) string {
-	if i := bytes.Index(suffix, []byte("|T")); i >= 0 {
+	if i := bytes.Index(suffix, []byte("|T")); i > 0 { // at 0 it would be the type
 		// A time stamp (v1.3) differs in each line and must not make a new entry.
 		d.plain = append(d.plain[:0], suffix[:i]...)
 		if j := bytes.IndexByte(suffix[i+1:], '|'); j >= 0 {
