@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -113,16 +114,50 @@ func (d *jsonWalk) number() error {
 		d.at++
 	}
 	text := d.doc[from:d.at]
+	if !wellFormed(text) {
+		d.at = from
+		return d.fail("no number")
+	}
 	v, ok := integer(text)
 	if !ok {
 		var err error
-		if v, err = strconv.ParseFloat(string(text), 64); err != nil {
-			d.at = from
-			return d.fail("no number")
+		v, err = strconv.ParseFloat(string(text), 64)
+		ok = err == nil // out of range is no number
+	}
+	d.yield(sample.Sample{Text: text, Value: v, Numeric: ok})
+	return nil
+}
+
+// wellFormed follows the grammar of RFC 8259 section 6: no leading zeros, digits around a dot and behind an e.
+func wellFormed(b []byte) bool {
+	digits := func() bool {
+		n := 0
+		for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+			n++
+		}
+		b = b[n:]
+		return n > 0
+	}
+	if len(b) > 0 && b[0] == '-' {
+		b = b[1:]
+	}
+	if len(b) > 1 && b[0] == '0' && b[1] >= '0' && b[1] <= '9' || !digits() {
+		return false
+	}
+	if len(b) > 0 && b[0] == '.' {
+		if b = b[1:]; !digits() {
+			return false
 		}
 	}
-	d.yield(sample.Sample{Text: text, Value: v, Numeric: true})
-	return nil
+	if len(b) > 0 && b[0]|0x20 == 'e' {
+		if b = b[1:]; len(b) > 0 && (b[0] == '+' || b[0] == '-') {
+			b = b[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return len(b) == 0
 }
 
 // integer reads short whole numbers, which most are, without a conversion.
@@ -156,16 +191,30 @@ func (d *jsonWalk) open() {
 	d.frames = append(d.frames, frame{start: d.at})
 }
 
+// more goes to the nth member of an object or array. At its end it leaves it and reports false.
+func (d *jsonWalk) more(n int, end byte) (bool, error) {
+	d.space()
+	if d.skip(end) {
+		d.frames = d.frames[:len(d.frames)-1]
+		return false, nil
+	}
+	if n > 0 {
+		if !d.skip(',') {
+			return false, d.fail("no comma")
+		}
+		if d.space(); d.at < len(d.doc) && d.doc[d.at] == end {
+			return false, d.fail("a comma before the end")
+		}
+	}
+	return true, nil
+}
+
 func (d *jsonWalk) object(depth int) error {
 	d.open()
 	for n := 0; ; n++ {
-		if d.space(); d.at < len(d.doc) && d.doc[d.at] == '}' {
-			break
+		if more, err := d.more(n, '}'); !more {
+			return err
 		}
-		if n > 0 && !d.skip(',') {
-			return d.fail("no comma")
-		}
-		d.space()
 		if d.at >= len(d.doc) || d.doc[d.at] != '"' {
 			return d.fail("no key")
 		}
@@ -184,21 +233,14 @@ func (d *jsonWalk) object(depth int) error {
 			return err
 		}
 	}
-	d.at++
-	d.frames = d.frames[:len(d.frames)-1]
-	return nil
 }
 
 func (d *jsonWalk) array(depth int) error {
 	d.open()
 	for n := 0; ; n++ {
-		if d.space(); d.at < len(d.doc) && d.doc[d.at] == ']' {
-			break
+		if more, err := d.more(n, ']'); !more {
+			return err
 		}
-		if n > 0 && !d.skip(',') {
-			return d.fail("no comma")
-		}
-		d.space()
 		f := &d.frames[len(d.frames)-1]
 		f.index = strconv.AppendInt(f.index[:0], int64(n), 10)
 		d.to.Push(f.index)
@@ -208,9 +250,6 @@ func (d *jsonWalk) array(depth int) error {
 			return err
 		}
 	}
-	d.at++
-	d.frames = d.frames[:len(d.frames)-1]
-	return nil
 }
 
 func (d *jsonWalk) skip(c byte) bool {
@@ -226,21 +265,44 @@ func (d *jsonWalk) text() ([]byte, error) {
 	d.at++
 	from := d.at
 	for escaped := false; d.at < len(d.doc); d.at++ {
-		switch d.doc[d.at] {
-		case '"':
+		switch c := d.doc[d.at]; {
+		case c == '"':
 			s := d.doc[from:d.at]
 			d.at++
 			if escaped {
 				return unescape(s), nil
 			}
 			return s, nil
-		case '\\':
+		case c == '\\':
 			escaped = true
-			d.at++
+			if !d.escape() {
+				return nil, d.fail("an unknown escape")
+			}
+		case c < ' ':
+			return nil, d.fail("a control character in a string")
 		}
 	}
 	d.at = from
 	return nil, d.fail("a string without an end")
+}
+
+// escape goes to the last byte of an escape.
+func (d *jsonWalk) escape() bool {
+	if d.at++; d.at >= len(d.doc) {
+		return true // the string has no end, which is found next
+	}
+	if d.doc[d.at] != 'u' {
+		return strings.IndexByte(`"\/bfnrt`, d.doc[d.at]) >= 0
+	}
+	for range 4 {
+		if d.at++; d.at >= len(d.doc) {
+			return true
+		}
+		if _, err := strconv.ParseUint(string(d.doc[d.at]), 16, 8); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func unescape(s []byte) []byte {

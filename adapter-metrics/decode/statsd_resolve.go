@@ -212,35 +212,18 @@ func DefaultMapping(s *sample.Sample) Mapping {
 
 // snake joins a path in snake case: shop.CheckoutTime becomes shop_checkout_time.
 func snake(path [][]byte) string {
-	var b strings.Builder
+	var b []byte
 	for _, seg := range path {
-		if b.Len() > 0 {
-			b.WriteByte('_')
+		if len(b) > 0 {
+			b = append(b, '_')
 		}
-		for i, c := range seg {
-			switch {
-			case c >= 'A' && c <= 'Z':
-				if i > 0 && (lower(seg[i-1]) || i+1 < len(seg) && seg[i+1] >= 'a' && seg[i+1] <= 'z' && seg[i-1] != '_') {
-					b.WriteByte('_')
-				}
-				b.WriteByte(c - 'A' + 'a')
-			case lower(c) || c == '_':
-				if b.Len() == 0 && c <= '9' {
-					b.WriteByte('_') // a name cannot start with a digit
-				}
-				b.WriteByte(c)
-			default:
-				b.WriteByte('_')
-			}
-		}
+		b = sample.AppendSnake(b, seg)
 	}
-	if s := b.String(); !strings.HasPrefix(s, "__") {
-		return s
+	if strings.HasPrefix(string(b), "__") {
+		return "x" + string(b) // two underscores are reserved
 	}
-	return "x" + b.String() // two underscores are reserved
+	return string(b)
 }
-
-func lower(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
 
 // labelName replaces what a classic label name cannot have.
 func labelName(b []byte) string {

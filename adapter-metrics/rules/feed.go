@@ -8,51 +8,123 @@ import (
 // A Feed leads the samples of one pulled document through the rules into a round of series. It
 // is what a decoder talks to.
 type Feed struct {
-	*Walk
+	walk  *Walk
 	store *series.Store
 	src   *series.Source
 	round *series.Pull
-	now   *sample.Sample
+	path  [][]byte
+	key   []byte // of path, for memos
+	known memos
+	note  *memo              // being made; nil when the value's series cannot be remembered
+	sums  map[string]float64 // of delta rules, by series; they outlive a round in which the source is away
 }
 
 // Feed returns a feed of src. Begin must come before the first sample.
 func (s *Set) Feed(store *series.Store, src *series.Source) *Feed {
-	return &Feed{Walk: s.Walk(), store: store, src: src}
+	return &Feed{
+		walk: s.Walk(), store: store, src: src, sums: map[string]float64{},
+		known: memos{byKey: map[string]*memo{}, limit: 2*store.Limits().PerSource + 1024},
+	}
 }
 
 // Begin starts a round with the document.
 func (f *Feed) Begin() {
-	f.Reset()
+	f.path, f.key, f.known.last = f.path[:0], f.key[:0], nil
 	f.round = f.src.Begin()
 }
 
 // Commit ends the round: series that it did not name vanish.
 func (f *Feed) Commit() { f.round.Commit() }
 
+// Push goes one segment down. The segment must stay as it is until Pop.
+func (f *Feed) Push(segment []byte) {
+	f.path = append(f.path, segment)
+	f.key = appendStep(f.key, segment)
+}
+
+// Pop goes one segment up.
+func (f *Feed) Pop() {
+	last := len(f.path) - 1
+	f.key = f.key[:len(f.key)-len(f.path[last])-3]
+	f.path = f.path[:last]
+}
+
 // Leaf takes the value that stands where the walk is.
 func (f *Feed) Leaf(s *sample.Sample) {
 	f.src.Samples.Add(1)
-	f.now = s
-	if f.Match(s, f.put) || !s.Numeric {
+	if m := f.known.find(f.key); m != nil && m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && f.again(m, s) {
 		return
 	}
-	if f.set.trie.count > 0 {
+	f.walk.Reset()
+	for _, segment := range f.path {
+		f.walk.Push(segment)
+	}
+	f.note = nil
+	if len(s.Labels) == 0 {
+		f.note = &memo{kind: s.Kind, numeric: s.Numeric}
+	}
+	matched := f.walk.Match(s, f.put)
+	if !matched && s.Numeric {
+		f.unmatched()
+		o := f.walk.Default(s)
+		f.put(&o)
+	}
+	if f.note != nil {
+		f.note.key, f.note.matched = string(f.key), matched
+		f.known.put(f.note)
+	}
+}
+
+func (f *Feed) unmatched() {
+	if f.walk.set.trie.count > 0 {
 		f.src.Unmatched.Add(1)
 	}
-	o := f.Default(s)
-	f.put(&o)
+}
+
+// again does with a value what was done with the one before it at that path; false when a series is gone.
+func (f *Feed) again(m *memo, s *sample.Sample) bool {
+	for i := range m.targets {
+		if m.targets[i].x.Removed() {
+			return false
+		}
+	}
+	if !m.matched && s.Numeric {
+		f.unmatched()
+	}
+	for i := range m.targets {
+		t := &m.targets[i]
+		v, ok, rule := s.Value*t.factor, true, (*Rule)(nil)
+		if t.rule != nil {
+			rule = t.rule.rule
+			if t.x.Family().Desc().Type != series.Info {
+				v, ok = t.rule.number(s)
+			}
+		}
+		if !ok {
+			f.src.Problem("not_a_number", 1)
+			continue
+		}
+		f.round.Again(t.x)
+		f.assign(t.x, rule, v)
+	}
+	return true
 }
 
 func (f *Feed) put(o *Outcome) {
+	if o.compiled != nil && !o.compiled.steady() && !o.Drop {
+		f.note = nil
+	}
 	switch {
 	case o.Drop:
 		return
 	case !o.OK:
+		f.note = nil // the next text may be a number
 		f.src.Problem("not_a_number", 1)
 		return
 	}
 	family, err := f.store.Family(*o.Desc)
 	if err != nil {
+		f.note = nil
 		return // counted there
 	}
 	if o.Desc.Type == series.StateSet {
@@ -61,24 +133,41 @@ func (f *Feed) put(o *Outcome) {
 	}
 	x, err := f.round.Series(family, o.Labels...)
 	if err != nil {
-		return // counted there
+		f.note = nil // so that each sample above a limit is counted
+		return
 	}
-	f.assign(x, o)
+	if f.note != nil {
+		f.note.targets = append(f.note.targets, target{o.compiled, o.Factor, x})
+	}
+	f.assign(x, o.Rule, o.Value)
 }
 
 // assign gives a series its value. An info has none.
-func (f *Feed) assign(x *series.Series, o *Outcome) {
+func (f *Feed) assign(x *series.Series, rule *Rule, v float64) {
 	taken := true
-	switch {
-	case o.Desc.Type == series.Info:
-	case o.Desc.Type == series.Histogram || o.Desc.Type == series.Summary:
-		taken = x.Observe(o.Value, 1)
-	case o.Rule != nil && o.Rule.Type == "delta":
-		taken = x.Add(o.Value)
+	switch t := x.Family().Desc().Type; {
+	case t == series.Info:
+	case t == series.Histogram || t == series.Summary:
+		taken = x.Observe(v, 1)
+	case rule != nil && rule.Type == "delta":
+		taken = f.accumulate(x, v)
 	default:
-		taken = x.Set(o.Value)
+		taken = x.Set(v)
 	}
 	if !taken {
 		f.src.Problem("value_out_of_range", 1)
 	}
+}
+
+// accumulate adds to a sum that is kept apart from its series, which vanishes when a scrape finds the source away.
+func (f *Feed) accumulate(x *series.Series, v float64) bool {
+	before, known := f.sums[x.Text()]
+	if !known && len(f.sums) >= f.store.Limits().PerSource {
+		clear(f.sums) // labels come and go without end: no sum is worth that memory
+	}
+	if v < 0 || !x.Set(before+v) {
+		return false
+	}
+	f.sums[x.Text()] = before + v
+	return true
 }

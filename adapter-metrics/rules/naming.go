@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -10,23 +11,22 @@ import (
 // nameOf makes a name of a path: snake case with the prefix in front. Array positions and keys
 // that are no identifiers become labels, called after what they stand under.
 func nameOf(prefix string, path [][]byte) (string, []sample.Label) {
-	var b strings.Builder
-	b.WriteString(prefix)
+	b := []byte(prefix)
 	var labels []sample.Label
 	above := "key"
 	for _, seg := range path {
-		if identifier(seg) {
-			part := snake(string(seg))
-			if b.Len() > 0 {
-				b.WriteByte('_')
-			}
-			b.WriteString(part)
-			above = singular(part)
+		if !identifier(seg) {
+			labels = append(labels, sample.Label{Name: free(labels, above), Value: seg})
 			continue
 		}
-		labels = append(labels, sample.Label{Name: free(labels, above), Value: seg})
+		if len(b) > 0 {
+			b = append(b, '_')
+		}
+		from := len(b)
+		b = sample.AppendSnake(b, bytes.TrimLeft(seg, "_"))
+		above = singular(string(b[from:]))
 	}
-	return b.String(), labels
+	return string(b), labels
 }
 
 func free(labels []sample.Label, name string) string {
@@ -63,27 +63,6 @@ func singular(s string) string {
 		return s[:len(s)-1]
 	}
 	return s
-}
-
-// snake writes linesWritten, HTTPServer and used-bytes as lines_written, http_server and used_bytes.
-func snake(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			if i > 0 && (s[i-1] >= 'a' && s[i-1] <= 'z' || s[i-1] >= '0' && s[i-1] <= '9' ||
-				i+1 < len(s) && s[i+1] >= 'a' && s[i+1] <= 'z' && s[i-1] >= 'A' && s[i-1] <= 'Z') {
-				b.WriteByte('_')
-			}
-			b.WriteByte(c + 'a' - 'A')
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == ':' && i > 0:
-			b.WriteByte(c)
-		default:
-			b.WriteByte('_')
-		}
-	}
-	return strings.TrimLeft(b.String(), "_")
 }
 
 // harmless renames a gauge whose name would look like a part of a histogram, or carry a unit that

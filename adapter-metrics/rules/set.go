@@ -18,6 +18,8 @@ type Outcome struct {
 	OK     bool    // the value could be made a number, or its type needs none
 	Factor float64 // what Value was multiplied with
 	Text   []byte  // the active state of a stateset
+
+	compiled *compiled
 }
 
 // A Set is the compiled rules of one source. It does not change and is safe for concurrent use.
@@ -110,7 +112,7 @@ func (w *Walk) Match(s *sample.Sample, yield func(*Outcome)) bool {
 }
 
 func (w *Walk) apply(c *compiled, s *sample.Sample, yield func(*Outcome)) {
-	o := Outcome{Rule: c.rule, Drop: c.rule.Drop, Factor: c.factor}
+	o := Outcome{Rule: c.rule, Drop: c.rule.Drop, Factor: c.factor, compiled: c}
 	if o.Drop {
 		yield(&o)
 		return
@@ -142,7 +144,7 @@ func (w *Walk) rename(c *compiled, s *sample.Sample) {
 		w.desc.Name, _ = nameOf(w.set.prefix, s.Path)
 	}
 	u, _ := unitOf(c.rule.Unit)
-	w.desc.Name = withUnit(snake(w.desc.Name), u.base)
+	w.desc.Name = withUnit(string(sample.AppendSnake(nil, []byte(w.desc.Name))), u.base)
 	if c.rule.Type == "" && w.desc.Type == series.Gauge && bytes.HasSuffix([]byte(w.desc.Name), []byte("_total")) {
 		w.desc.Type = series.Counter
 	}

@@ -115,6 +115,16 @@ func (p *Pull) Series(f *Family, labels ...sample.Label) (*Series, error) {
 	return x, nil
 }
 
+// Again names a series that an earlier round got from Series and that has not been removed.
+func (p *Pull) Again(x *Series) {
+	if x.round == p.round {
+		p.src.Problem("duplicate_series", 1)
+		return
+	}
+	x.round = p.round
+	p.seen = append(p.seen, x)
+}
+
 // SetState sets a state set: one series for each of states, 1 for the active one. An
 // active state that is not among them leaves all at 0.
 func (p *Pull) SetState(f *Family, labels []sample.Label, states []string, active string) error {
