@@ -200,7 +200,11 @@ func (p *page) eachEscaped(labels string, yield func(name, value string)) {
 	var had []string
 	series.EachLabel(labels, func(name, value string) {
 		// EscapeName keeps colons, which metric names may have and label names may not.
-		if name = strings.ReplaceAll(model.EscapeName(name, p.scheme), ":", "_"); !slices.Contains(had, name) {
+		name = strings.ReplaceAll(model.EscapeName(name, p.scheme), ":", "_")
+		if name == model.MetricNameLabel { // "0 name  " and "_name_" come to that
+			name = "exported_name"
+		}
+		if !slices.Contains(had, name) {
 			had = append(had, name)
 			yield(name, value)
 		}
