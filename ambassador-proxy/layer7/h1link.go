@@ -44,6 +44,9 @@ type link struct {
 
 	// The write side.
 	writeFn func(uintptr) bool
+	askFn   func(uintptr) bool
+	asked   bool  // askFn has sent
+	early   error // why the read of ask failed; fill tells
 	src     []byte
 	sent    int // bytes of the last write that the kernel took
 	werr    syscall.Errno
@@ -68,7 +71,7 @@ func newLink(c net.Conn) *link {
 		}
 	}
 	if l.raw != nil {
-		l.sock, l.readFn, l.writeFn = l.raw, l.rawRead, l.rawWrite
+		l.sock, l.readFn, l.writeFn, l.askFn = l.raw, l.rawRead, l.rawWrite, l.rawAsk
 	}
 	if l.sock != nil {
 		l.peekFn = l.rawPeek
@@ -133,6 +136,10 @@ func (l *link) skip(n int) {
 // fill waits for bytes, takes a buffer and reads into it. There must be no bytes left.
 func (l *link) fill() error {
 	l.release()
+	if err := l.early; err != nil {
+		l.early = nil
+		return err
+	}
 	if l.raw == nil {
 		l.lease()
 		n, err := l.nc.Read(l.buf.b[room:])
@@ -196,10 +203,46 @@ func (l *link) read(p []byte) (int, error) {
 	return n, err
 }
 
+// ask is write, and then fill: the bytes are there when it returns, or fill tells why not. Its error is that of the write.
+func (l *link) ask(p []byte) error {
+	if l.raw == nil {
+		return l.write(p)
+	}
+	l.release()
+	l.sent, l.src, l.werr, l.dst, l.asked, l.got, l.rerr = 0, p, 0, nil, false, 0, 0
+	err := l.raw.Read(l.askFn)
+	left := l.src
+	l.src = nil
+	switch {
+	case l.werr != 0:
+		return l.werr
+	case !l.asked:
+		return err
+	case len(left) > 0:
+		sent := l.sent
+		err = l.write(left)
+		l.sent += sent
+		return err
+	case err != nil:
+		l.early = err
+		return nil
+	}
+	n, err := l.result()
+	if l.early = err; err == nil {
+		l.r, l.w = room, room+n
+	}
+	return nil
+}
+
 func (l *link) readRaw() (int, error) {
 	if err := l.raw.Read(l.readFn); err != nil {
 		return 0, err
 	}
+	return l.result()
+}
+
+// result is what rawRead has left.
+func (l *link) result() (int, error) {
 	switch {
 	case l.rerr == syscall.EAGAIN:
 		return 0, errWouldBlock

@@ -19,7 +19,8 @@ func (l *link) rawRead(fd uintptr) bool {
 	}
 	var n uintptr
 	for {
-		n, _, l.rerr = syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		// recvfrom does without what read does for files first.
+		n, _, l.rerr = syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		if l.rerr != syscall.EINTR {
 			break
 		}
@@ -52,6 +53,16 @@ func (l *link) rawWrite(fd uintptr) bool {
 		}
 	}
 	return true
+}
+
+// rawAsk sends src when it is called first, and reads when it is called again. The poller has forgotten earlier events by
+// then, and the answer comes after what was sent: waiting for it needs no read that finds nothing.
+func (l *link) rawAsk(fd uintptr) bool {
+	if l.asked {
+		return l.rawRead(fd)
+	}
+	l.asked = true
+	return !l.rawWrite(fd) || l.werr != 0 // when the socket takes no more now, the caller writes the rest
 }
 
 // rawPeek looks for the end of the stream or an error without taking anything.

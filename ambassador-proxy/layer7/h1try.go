@@ -17,6 +17,8 @@ const (
 	defaultTries  = 2
 	defaultReplay = 64 << 10
 	maxInterim    = 16 // 1xx answers before the final one
+
+	longIdle = 100 * time.Millisecond // an upstream may have ended its side since, and ask would not be told of it
 )
 
 // proxy tries until there is an answer to relay, or a failure to tell.
@@ -118,7 +120,7 @@ func (x *exchange) once(fresh bool) (f failure, stale bool) {
 	u := conn.link
 	u.pool = x.e.buffers
 	x.conn = conn
-	if conn.Reused && !x.idempotent && u.dead(true) {
+	if conn.Reused && (!x.idempotent || x.picked.Sub(conn.Since) > longIdle) && u.dead(true) {
 		x.closeUpstream()
 		return failure{why: reason.UpstreamReset, safe: true}, true
 	}
@@ -152,6 +154,13 @@ func (x *exchange) send(u *link) error {
 			return err
 		}
 		return u.write(b.saved)
+	case b.first == 0 && b.all:
+		c.waiting.Store(x.e.janitor.clock.Load())
+		err := u.ask(x.out)
+		c.waiting.Store(0)
+		if err != nil {
+			return err
+		}
 	case b.first == 0:
 		if err := u.write(x.out); err != nil {
 			return err
