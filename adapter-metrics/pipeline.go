@@ -141,7 +141,11 @@ func (s snapshot) same(c config.Source, prefix string) *running {
 
 // compile makes the rules ready, and the account of a source that is not there yet.
 func (r *running) compile(p *pipeline, pl plan) error {
-	set, err := rules.New(r.config.Rules, pl.prefix)
+	list, err := r.config.AllRules()
+	if err != nil {
+		return err
+	}
+	set, err := rules.New(list, pl.prefix)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type Limits struct {
 type Source struct {
 	Name     string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
 	Kind     `yaml:",inline"`
+	Preset   string        `yaml:"preset,omitempty" doc:"Ready-made rules, as preset list names them; own rules count first."`
+	URL      string        `yaml:"url,omitempty" doc:"With preset: where the document is."`
 	Interval conf.Duration `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
 	Rules    []rules.Rule  `yaml:"rules,omitempty"`
 }
@@ -38,6 +40,7 @@ type Source struct {
 // Kind is the union of kinds of sources.
 type Kind struct {
 	JSON      *Document  `yaml:"json,omitempty" doc:"A JSON document, read at each scrape."`
+	Document  *Formatted `yaml:"document,omitempty" doc:"A document of another format, read at each scrape."`
 	StatsD    *Listen    `yaml:"statsd,omitempty" doc:"StatsD and DogStatsD lines."`
 	Graphite  *Listen    `yaml:"graphite,omitempty" doc:"Graphite plaintext lines."`
 	Resources *Resources `yaml:"resources,omitempty" doc:"CPU, memory and disk."`
@@ -104,7 +107,10 @@ func ParseSource(text string) (Source, error) {
 		q, err := url.ParseQuery(strings.TrimPrefix(rest, "?"))
 		return Source{Kind: Kind{Resources: &Resources{Process: q.Get("process"), Volumes: q["volume"]}}}, err
 	}
-	return Source{}, fmt.Errorf("%q is no source (known: json+http://…, statsd://:8125, graphite://:2003, resources:)", text)
+	if s, ok := parseDocument(text); ok {
+		return s, nil
+	}
+	return Source{}, fmt.Errorf("%q is no source (known: json+http://…, redis://…, memcached://…, nginx+http://…, apache+http://…, phpfpm+http://…, haproxy+http://…, prometheus+http://…, statsd://:8125, graphite://:2003, resources:)", text)
 }
 
 // Complete names the sources that have no name, and fills defaults.
@@ -112,6 +118,7 @@ func (c *Config) Complete() {
 	seen := map[string]int{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
+		s.completePreset()
 		if s.Name == "" {
 			s.Name = s.kind()
 			if seen[s.Name]++; seen[s.Name] > 1 {
@@ -128,6 +135,10 @@ func (s *Source) kind() string {
 	switch {
 	case s.JSON != nil:
 		return "json"
+	case s.Preset != "":
+		return s.Preset
+	case s.Document != nil:
+		return s.Document.Format
 	case s.StatsD != nil:
 		return "statsd"
 	case s.Graphite != nil:
@@ -156,6 +167,7 @@ func (c *Config) Validate(p *conf.Problems) {
 	for i := range c.Sources {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
 		p.OneOf(path, &s.Kind)
+		s.validatePreset(path, p)
 		if names[s.Name] {
 			p.Add(path+".name", "is the name of another source", "give each its own")
 		}

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/preset"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+)
+
+// Formatted is a document of some format. Its URL says how it is fetched: besides those of a JSON document there
+// are redis://, rediss:// and memcached://HOST:PORT, and unix:///PATH for HAProxy's socket.
+type Formatted struct {
+	Document `yaml:",inline"`
+	Format   string `yaml:"format" enum:"json,expvar,jolokia,keyvalue,csv,redis,memcached,nginx,apache,phpfpm,haproxy,prometheus,actuator"`
+}
+
+// parseDocument reads redis://HOST:PORT, memcached://HOST:PORT, PRESET+URL and FORMAT+URL.
+func parseDocument(text string) (Source, bool) {
+	kind, rest, plus := strings.Cut(text, "+")
+	scheme, _, _ := strings.Cut(text, ":")
+	switch {
+	case scheme == "redis" || scheme == "rediss":
+		return Source{Preset: "redis", URL: text}, true
+	case scheme == "memcached":
+		return Source{Preset: scheme, URL: text}, true
+	case plus && kind == "phpfpm":
+		return Source{Preset: "php-fpm", URL: rest}, true
+	case plus && slices.Contains(preset.Names(), kind):
+		return Source{Preset: kind, URL: rest}, true
+	case plus && decode.Format(kind) != nil:
+		return Source{Kind: Kind{Document: &Formatted{Format: kind, Document: Document{URL: rest}}}}, true
+	}
+	return Source{}, false
+}
+
+// completePreset makes the kind of a source of preset and url.
+func (s *Source) completePreset() {
+	p, err := preset.Load(s.Preset)
+	if err == nil && s.URL != "" && s.Kind == (Kind{}) && p.Format != "" {
+		s.Document, s.URL = &Formatted{Format: p.Format, Document: Document{URL: s.URL}}, ""
+	}
+	if s.Document != nil && s.Document.MaxBytes == 0 {
+		s.Document.MaxBytes = 64 << 20
+	}
+}
+
+func (s *Source) validatePreset(path string, p *conf.Problems) {
+	if s.Preset != "" {
+		if _, err := preset.Load(s.Preset); err != nil {
+			p.Add(path+".preset", err.Error(), "adapter-metrics preset list")
+		}
+	}
+	if s.URL != "" {
+		p.Add(path+".url", "goes with preset only, and with one that reads a document", "preset: redis")
+	}
+	if s.Document == nil {
+		return
+	}
+	if s.Document.TLS != nil {
+		s.Document.TLS.Validate(path+".document.tls", p)
+	}
+	u, err := url.Parse(s.Document.URL)
+	switch {
+	case err != nil || !slices.Contains([]string{"http", "https", "http+unix", "file", "redis", "rediss", "memcached", "unix"}, u.Scheme):
+		p.Add(path+".document.url", "is no URL of a document", "http://127.0.0.1:8080/stats, redis://127.0.0.1:6379, memcached://127.0.0.1:11211, unix:///run/haproxy.sock or file:///data/stats")
+	case u.User != nil:
+		p.Add(path+".document.url", "has credentials in it", "basic_auth: {username: default, password: file:/run/secrets/redis}")
+	}
+}
+
+// AllRules are the source's own rules, which count first, and those of its preset.
+func (s *Source) AllRules() ([]rules.Rule, error) {
+	if s.Preset == "" {
+		return s.Rules, nil
+	}
+	p, err := preset.Load(s.Preset)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(s.Rules), p.Rules...), nil
+}
