@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -174,7 +175,7 @@ func (a *app) eat() error {
 	if err := a.log.write("error", "out of memory", 0, 0); err != nil {
 		return err
 	}
-	for hoard := [][]byte(nil); ; {
+	for hoard := [][]byte(nil); ; runtime.KeepAlive(hoard) {
 		hoard = append(hoard, bytes.Repeat([]byte{1}, 1<<20))
 	}
 }
