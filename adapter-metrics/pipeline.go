@@ -145,7 +145,7 @@ func (r *running) compile(p *pipeline, pl plan) error {
 	if err != nil {
 		return err
 	}
-	set, err := rules.New(list, pl.prefix)
+	set, err := rules.New(slices.Concat(list, pl.rules), pl.prefix)
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,15 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
 )
 
 // A plan says how a kind of source is read. It opens nothing: a plan of check or explain costs nothing.
 type plan struct {
-	prefix string // of values that no rule describes
+	prefix string       // of values that no rule describes
+	rules  []rules.Rule // behind the user's own
 
 	// A pulled source has both of these.
 	fetch  source.Fetcher
@@ -44,10 +46,23 @@ func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 	case k.Graphite != nil:
 		return plan{prefix: prefix, listen: k.Graphite.Listen, lines: graphite}, nil
 	case k.Resources != nil:
-		fetch := source.Resources{Process: k.Resources.Process, Volumes: k.Resources.Volumes, Prefix: prefix}
-		return plan{fetch: fetch, decode: decode.Lines}, nil
+		fetch := source.NewResources(k.Resources.Process, k.Resources.Volumes, prefix, p.env.Log)
+		return plan{fetch: fetch, decode: decode.Lines, rules: resourceRules(prefix)}, nil
 	}
 	return plan{}, errors.New("open source: it has no kind")
+}
+
+// resourceRules say what each value of resources is.
+func resourceRules(prefix string) []rules.Rule {
+	var out []rules.Rule
+	for _, name := range source.ResourceNames() {
+		full := name
+		if prefix != "" {
+			full = prefix + "_" + name
+		}
+		out = append(out, rules.Rule{Match: full, Name: full, Help: source.ResourceHelp()[name]})
+	}
+	return out
 }
 
 func statsd(store *series.Store, src *series.Source, m decode.Mapper) lineDecoder {

@@ -12,9 +12,11 @@ import (
 // source reports. A name is one segment.
 func Lines(doc []byte, to Walker) error {
 	for line := range bytes.Lines(doc) {
-		key, text, ok := bytes.Cut(bytes.TrimSpace(line), []byte{' '})
+		line = bytes.TrimSpace(line)
+		space := bytes.LastIndexByte(line, ' ') // a path may have some too
+		key, text := line[:max(space, 0)], line[space+1:]
 		v, err := strconv.ParseFloat(string(text), 64)
-		if !ok || err != nil {
+		if space < 0 || err != nil {
 			return errors.New("decode lines: no number")
 		}
 		s := sample.Sample{Value: v, Numeric: true, Text: text, Kind: sample.Gauge}

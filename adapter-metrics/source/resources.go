@@ -1,89 +1,155 @@
 package source
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
-	"syscall"
+	"time"
 )
 
-// Resources reads what processes and volumes use. Process is the name of a process (comm) that
-// the helper can see, which needs shareProcessNamespace for the app's; Volumes are mounted paths.
-// It yields text in the form of key: value documents with the final metric names; what
-// cannot be read is left out and never zero.
+// Resources reads what an app uses: CPU, memory, threads, files and volumes. How much of it can be read depends on what
+// the Pod allows, in three steps. Volumes always work. With shareProcessNamespace the app's processes are seen, and their
+// /proc/PID/stat is summed. With the app's own uid besides, its container's cgroup and its open files are readable through
+// /proc/PID/root. What cannot be read is left out and never zero.
+//
+// A document has a line name{label=value} number for each value; decode.Lines reads it. One Resources is used by
+// one goroutine.
 type Resources struct {
-	Process string
-	Volumes []string
-	Prefix  string
+	Process string   // name of the app's processes (comm); empty means all but the helper's own container
+	Volumes []string // mounted paths
+	Prefix  string   // of the names
+	Log     *slog.Logger
+
+	proc    string // /proc, but for tests
+	cpu     cpuMemory
+	du      map[string]diskUse
+	advised string
 }
 
-// ticksPerSecond is USER_HZ, which is 100 on every platform that Go runs Linux on.
-const ticksPerSecond = 100
+// NewResources returns a source that has read nothing yet.
+func NewResources(process string, volumes []string, prefix string, log *slog.Logger) *Resources {
+	return &Resources{Process: process, Volumes: volumes, Prefix: prefix, Log: log, proc: "/proc", cpu: cpuMemory{last: map[string]cpuTime{}}, du: map[string]diskUse{}}
+}
 
-type usage struct{ user, system, rss, threads, fds float64 }
+// ErrNoProcess says that the app is not running, or not visible.
+var ErrNoProcess = errors.New("read resources: no process of the app is visible (is it running? set shareProcessNamespace: true)")
 
 // Fetch implements Fetcher.
-func (r Resources) Fetch(_ context.Context, buf []byte) ([]byte, error) {
-	u, found, sawFDs := r.processes()
-	if found {
-		buf = fmt.Appendf(buf, "%s_cpu_seconds_total{mode=user} %g\n%[1]s_cpu_seconds_total{mode=system} %[3]g\n", r.Prefix, u.user, u.system)
-		buf = fmt.Appendf(buf, "%s_memory_resident_bytes %g\n%[1]s_threads %[3]g\n", r.Prefix, u.rss, u.threads)
-		if sawFDs {
-			buf = fmt.Appendf(buf, "%s_open_fds %g\n", r.Prefix, u.fds)
-		}
-	}
+func (r *Resources) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
+	out := &lines{buf: buf, prefix: r.Prefix}
+	list := r.processes()
+	r.container(out, list)
 	for _, path := range r.Volumes {
-		var st syscall.Statfs_t
-		if syscall.Statfs(path, &st) != nil {
-			continue
+		r.volume(ctx, out, path)
+	}
+	if len(list) == 0 && (len(r.Volumes) == 0 || r.Process != "") {
+		r.advise("no process of the app is visible", "shareProcessNamespace: true")
+		if len(out.buf) == len(buf) {
+			return out.buf, ErrNoProcess
 		}
-		size := float64(st.Bsize)
-		buf = fmt.Appendf(buf, "%s_volume_used_bytes{path=%s} %g\n", r.Prefix, path, float64(st.Blocks-st.Bfree)*size)
-		buf = fmt.Appendf(buf, "%s_volume_size_bytes{path=%s} %g\n", r.Prefix, path, float64(st.Blocks)*size)
 	}
-	if len(buf) == 0 {
-		return buf, fmt.Errorf("read resources: no process called %q and no volume (set shareProcessNamespace: true)", r.Process)
-	}
-	return buf, nil
+	return out.buf, nil
 }
 
-func (r Resources) processes() (sum usage, found, sawFDs bool) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() && r.Process == "" {
-			continue
-		}
-		if u, ok := r.process(pid); ok {
-			found = true
-			sum.user, sum.system, sum.rss, sum.threads = sum.user+u.user, sum.system+u.system, sum.rss+u.rss, sum.threads+u.threads
-			if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
-				sawFDs = true
-				sum.fds += float64(len(fds))
-			}
-		}
+// container writes what the app's cgroups say, and of the rest what its processes say.
+func (r *Resources) container(out *lines, list []process) {
+	if len(list) == 0 {
+		return
 	}
-	return sum, found, sawFDs
+	groups, unreadable := r.cgroups(list)
+	used := groups.sum()
+	sum := r.cpu.add(list)
+	if used.cpu == nil {
+		used.cpu = &sum
+	}
+	out.put("cpu_seconds_total{mode=user}", &used.cpu.user)
+	out.put("cpu_seconds_total{mode=system}", &used.cpu.system)
+	out.put("cpu_throttled_seconds_total", used.throttled)
+	out.put("memory_working_set_bytes", used.workingSet)
+	out.put("memory_limit_bytes", used.limit)
+	out.put("oom_kills_total", used.oomKills)
+	var resident, threads, fds float64
+	sawFDs := true
+	for _, p := range list {
+		resident, threads = resident+p.resident, threads+p.threads
+		entries, err := os.ReadDir(p.dir + "/fd")
+		fds, sawFDs = fds+float64(len(entries)), sawFDs && err == nil
+		unreadable = unreadable || errors.Is(err, os.ErrPermission)
+	}
+	out.put("memory_resident_bytes", &resident)
+	out.put("threads", &threads)
+	n := float64(len(list))
+	out.put("processes", &n)
+	if sawFDs {
+		out.put("open_fds", &fds)
+	}
+	if unreadable {
+		r.advise("the app's cgroup and open files are not readable", fmt.Sprintf("securityContext.runAsUser: %d", list[0].uid))
+	}
 }
 
-// process reads /proc/PID/stat (proc_pid_stat(5)); the name may contain anything, so fields are
-// counted from the last parenthesis.
-func (r Resources) process(pid int) (usage, bool) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-	if err != nil || open < 0 || end < open {
-		return usage{}, false
+// advise says once what would open more.
+func (r *Resources) advise(what, setting string) {
+	if advice := what + setting; r.advised != advice {
+		r.advised = advice
+		r.Log.Info("resources are read in part", "because", what, "set", setting)
 	}
-	if r.Process != "" && string(stat[open+1:end]) != r.Process {
-		return usage{}, false
+}
+
+// lines builds the document.
+type lines struct {
+	buf    []byte
+	prefix string
+}
+
+// put writes a value, unless it could not be read.
+func (l *lines) put(name string, v *float64) {
+	if v == nil {
+		return
 	}
-	fields := strings.Fields(string(stat[end+1:]))
-	if len(fields) < 22 {
-		return usage{}, false
+	if l.prefix != "" {
+		l.buf = append(append(l.buf, l.prefix...), '_')
 	}
-	at := func(i int) float64 { v, _ := strconv.ParseFloat(fields[i], 64); return v }
-	return usage{user: at(11) / ticksPerSecond, system: at(12) / ticksPerSecond, threads: at(17), rss: at(21) * float64(os.Getpagesize())}, true
+	l.buf = fmt.Appendf(l.buf, "%s %v\n", name, *v)
+}
+
+// diskUse is what a volume held when it was counted.
+type diskUse struct {
+	at    time.Time
+	bytes float64
+	files float64
+	ok    bool
+}
+
+// ResourceHelp are the names that Resources uses, without prefix, and what they mean.
+func ResourceHelp() map[string]string {
+	return map[string]string{
+		"cpu_seconds_total":                 "CPU time of the app's container, or of its processes where that cannot be read.",
+		"cpu_throttled_seconds_total":       "How long the container wanted to run but had used up its CPU limit.",
+		"memory_working_set_bytes":          "Memory of the container less inactive file cache: what the kubelet compares with the limit.",
+		"memory_limit_bytes":                "Memory limit of the container.",
+		"memory_resident_bytes":             "Resident memory of the app's processes.",
+		"oom_kills_total":                   "Processes of the container that were killed because of its memory limit.",
+		"threads":                           "Threads of the app's processes.",
+		"processes":                         "Processes of the app.",
+		"open_fds":                          "Open files of the app's processes.",
+		"volume_used_bytes":                 "What the files of a volume take up on disk, counted at most once a minute.",
+		"volume_files":                      "Files and directories of a volume, counted at most once a minute.",
+		"volume_filesystem_size_bytes":      "Size of the file system that a volume is on, which for an emptyDir is the node's.",
+		"volume_filesystem_available_bytes": "What is left of the file system that a volume is on.",
+	}
+}
+
+// ResourceNames are the keys of ResourceHelp in order.
+func ResourceNames() []string {
+	var names []string
+	for name := range ResourceHelp() {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, strings.Compare)
+	return names
 }

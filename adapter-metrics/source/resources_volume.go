@@ -1,0 +1,82 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	duEvery  = time.Minute
+	duBudget = 100_000 // entries; a larger volume is not counted
+)
+
+var errBudget = errors.New("too many files")
+
+// volume writes what a mounted path's file system has, and what the path's own files take up.
+func (r *Resources) volume(ctx context.Context, out *lines, path string) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(path, &st); err != nil {
+		return
+	}
+	put := func(name string, v float64) { out.put(name+"{path="+path+"}", &v) }
+	put("volume_filesystem_size_bytes", float64(st.Blocks)*float64(st.Bsize))
+	put("volume_filesystem_available_bytes", float64(st.Bavail)*float64(st.Bsize))
+	use := r.du[path]
+	if time.Since(use.at) > duEvery {
+		use = count(ctx, path, duBudget)
+		r.du[path] = use
+		if !use.ok {
+			r.Log.Info("volume not counted", "path", path, "files", "above 100000, unreadable, or slower than a scrape")
+		}
+	}
+	if use.ok {
+		put("volume_used_bytes", use.bytes)
+		put("volume_files", use.files)
+	}
+}
+
+// count adds up the blocks under a path as du does: hard links once, other file systems not at all.
+func count(ctx context.Context, root string, budget int) diskUse {
+	use := diskUse{at: time.Now()}
+	linked := map[fileID]bool{}
+	device, entries := uint64(0), 0
+	err := filepath.WalkDir(root, func(_ string, e fs.DirEntry, err error) error {
+		if entries++; entries > budget {
+			return errBudget
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil // it went away since it was listed
+		}
+		s := info.Sys().(*syscall.Stat_t)
+		if entries == 1 {
+			device = uint64(s.Dev)
+		} else if uint64(s.Dev) != device {
+			if e.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if id := (fileID{uint64(s.Dev), s.Ino}); s.Nlink > 1 && !e.IsDir() {
+			if linked[id] {
+				return nil
+			}
+			linked[id] = true
+		}
+		use.files++
+		use.bytes += float64(s.Blocks) * 512
+		return nil
+	})
+	use.ok = err == nil
+	return use
+}
