@@ -25,7 +25,7 @@ type Endpoint struct {
 
 func (u *Upstream) newEndpoint(a discover.Address) *Endpoint {
 	return &Endpoint{
-		up: u, addr: a, load: balance.NewLoad(time.Now()), record: u.env.Health.Of(u.name, a.Addr),
+		up: u, addr: a, load: balance.NewLoad(time.Now()), record: u.env.Health.Of(u.name+" "+u.config.URL, a.Addr),
 		pool: newPool(u.config.KeepAlive.D()), clients: newClients(u, a.Addr, u.serverName(a)),
 	}
 }
@@ -63,7 +63,6 @@ func (e *Endpoint) Dial(ctx context.Context, protocols ...string) (net.Conn, err
 	}
 	config := e.up.tls.Config(e.up.serverName(e.addr))
 	config.NextProtos = protocols
-	config.ClientSessionCache = e.up.sessions
 	secured, err := secure(ctx, c, config, e.up.tlsTimeout())
 	if err != nil {
 		return nil, err

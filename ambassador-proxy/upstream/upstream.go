@@ -4,7 +4,6 @@ package upstream
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -44,7 +43,6 @@ type Upstream struct {
 	inject   []injected
 	dial     *dialer
 	tls      *tlsfile.Source
-	sessions tls.ClientSessionCache
 	queue    *limit.Queue
 	budget   *retry.Budget
 	watcher  *discover.Watcher
@@ -75,7 +73,7 @@ func New(name string, c config.Upstream, env Env) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Upstream{name: name, config: c, target: target, env: env, known: make(chan struct{}), sessions: tls.NewLRUClientSessionCache(64)}
+	u := &Upstream{name: name, config: c, target: target, env: env, known: make(chan struct{})}
 	if u.tls, err = tlsfile.New(c.TLS); err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", name, err)
 	}

@@ -54,6 +54,26 @@ type Source struct {
 	client Client
 	cert   atomic.Pointer[tls.Certificate]
 	roots  atomic.Pointer[x509.CertPool]
+
+	sessions sessions
+}
+
+// sessions are forgotten when the files are read again: a resumed session would go on showing the certificate that it
+// began with.
+type sessions struct {
+	current atomic.Pointer[tls.ClientSessionCache]
+}
+
+func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
+	return (*s.current.Load()).Get(key)
+}
+func (s *sessions) Put(key string, state *tls.ClientSessionState) {
+	(*s.current.Load()).Put(key, state)
+}
+
+func (s *sessions) forget() {
+	fresh := tls.NewLRUClientSessionCache(64)
+	s.current.Store(&fresh)
 }
 
 // New reads the files once; the error names the file. Watch follows them afterwards.
@@ -85,6 +105,7 @@ func (s *Source) Reload() error {
 	}
 	s.cert.Store(cert)
 	s.roots.Store(roots)
+	s.sessions.forget()
 	return nil
 }
 
@@ -128,11 +149,9 @@ func (s *Source) Config(host string) *tls.Config {
 	c := &tls.Config{
 		MinVersion:           tls.VersionTLS12,
 		ServerName:           name,
+		ClientSessionCache:   &s.sessions,
 		GetClientCertificate: s.certificate,
 		InsecureSkipVerify:   true,
-	}
-	if s.client.Cert == "" { // a resumed session would go on showing the certificate that it began with, rotated or not
-		c.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	}
 	if s.client.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13
