@@ -40,14 +40,14 @@ type counters struct {
 	deliver *deliver.Counters
 }
 
-// newPipeline wires the stages and starts them. On error nothing runs.
-func newPipeline(c *config.Config, env kit.Env, from *checkpoint.State, count counters, tap *deliver.Tap) (*pipeline, error) {
+// newPipeline wires the stages and starts them. On error nothing runs. Streams arrive in spools, below that directory.
+func newPipeline(c *config.Config, env kit.Env, spools string, from *checkpoint.State, count counters, tap *deliver.Tap) (*pipeline, error) {
 	p := &pipeline{}
 	if err := p.open(c, env); err != nil {
 		p.closeOutputs()
 		return nil, err
 	}
-	routes, inputs, err := p.routes(c)
+	routes, inputs, err := p.routes(c, spools)
 	if err != nil {
 		p.closeOutputs()
 		return nil, err
@@ -104,20 +104,26 @@ func labels(c *config.Config, env kit.Env) []record.Field {
 }
 
 // routes are, for each output, how the records of each input reach it. Each has stages of its own, which need no locks.
-func (p *pipeline) routes(c *config.Config) ([][]deliver.Route, []tail.Input, error) {
+func (p *pipeline) routes(c *config.Config, spools string) ([][]deliver.Route, []tail.Input, error) {
 	routes := make([][]deliver.Route, len(p.outs))
 	var inputs []tail.Input
 	for i := range c.Inputs {
-		joined := false
-		for o, out := range p.outs {
-			route, err := newRoute(&c.Inputs[i], c.Shape, out)
-			if err != nil {
-				return nil, nil, fmt.Errorf("input %d: %w", i+1, err)
-			}
-			routes[o] = append(routes[o], route)
-			joined = joined || route.Framer != nil
+		in := &c.Inputs[i]
+		framer, _, err := parse.New(in.Config, false)
+		if err != nil {
+			return nil, nil, fmt.Errorf("input %d: %w", i+1, err)
 		}
-		inputs = append(inputs, c.Inputs[i].Tail(joined))
+		tails := in.Tails(framer != nil, spools)
+		for o, out := range p.outs {
+			for range tails {
+				route, err := newRoute(in, c.Shape, out)
+				if err != nil {
+					return nil, nil, fmt.Errorf("input %d: %w", i+1, err)
+				}
+				routes[o] = append(routes[o], route)
+			}
+		}
+		inputs = append(inputs, tails...)
 	}
 	return routes, inputs, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/deliver"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/spool"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
@@ -31,14 +33,18 @@ type service struct {
 	count counters
 	tap   *deliver.Tap
 
+	streams *spool.Streams
+	scratch string // temporary directory of their spools, "" when they are in the state directory
+
 	mu     sync.Mutex
 	config *config.Config
 	pipe   *pipeline
 
-	saving  sync.Mutex
-	done    chan struct{}
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	saving   sync.Mutex
+	done     chan struct{}
+	replaced chan struct{} // receives after a reload, of size 1
+	stop     context.CancelFunc
+	running  sync.WaitGroup
 }
 
 // start is kit's Start: it continues from the checkpoint and returns when the files are being watched.
@@ -52,11 +58,15 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 	if err != nil {
 		env.Log.Error("checkpoint is damaged, continuing from the one before", "error", err)
 	}
-	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{})}
+	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{}), replaced: make(chan struct{}, 1)}
 	s.count.tail = tail.NewCounters(env.Metrics)
 	s.count.deliver = deliver.NewCounters(env.Metrics, s.count.tail.DroppedRecords, s.count.tail.DroppedBytes)
-	s.pipe, err = newPipeline(c, env, from, s.count, s.tap)
+	if err := s.startStreams(c); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	s.pipe, err = newPipeline(c, env, s.streams.State, from, s.count, s.tap)
 	if err != nil {
+		s.closeStreams()
 		return nil, errors.Join(err, store.Close())
 	}
 	_ = s.save() // logged there, and tried again
@@ -81,6 +91,42 @@ func warnOfState(c *config.Config, env kit.Env) {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) == nil && uint32(st.Type) == unix.OVERLAYFS_SUPER_MAGIC {
 		env.Log.Warn("the state directory is on the container's own file system and dies with it (mount a volume there)", "state", dir)
+	}
+}
+
+// startStreams begins to put what comes through pipes and sockets into spools below the state directory, or below a temporary
+// one that ends with the process.
+func (s *service) startStreams(c *config.Config) (err error) {
+	state := stateDir(c)
+	if state == "" && len(c.Streams()) > 0 {
+		if state, err = temporaryDir(); err != nil {
+			return fmt.Errorf("make spool for streams: %w (mount a volume and set --state)", err)
+		}
+		s.scratch = state
+	}
+	s.streams = spool.New(spool.Config{State: state, Limit: int64(c.Spool), OnFull: c.OnFull, Log: s.env.Log, Dropped: s.count.tail.Drop})
+	if err := s.streams.Start(c.Streams()); err != nil {
+		s.closeStreams()
+		return err
+	}
+	return nil
+}
+
+// temporaryDir is in the usual place, or in the shared memory that containers have even where all else is read-only.
+func temporaryDir() (string, error) {
+	dir, err := os.MkdirTemp("", "logshipper-")
+	if err != nil {
+		dir, err = os.MkdirTemp("/dev/shm", "logshipper-")
+	}
+	return dir, err
+}
+
+func (s *service) closeStreams() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.streams.Finish(ended)
+	if s.scratch != "" {
+		_ = os.RemoveAll(s.scratch) // nothing is in it that anybody could use
 	}
 }
 
@@ -124,31 +170,57 @@ func (s *service) save() error {
 		s.env.Log.Error("cannot save positions, will try again", "error", err)
 		return err
 	}
+	s.streams.Release(state.Delivered)
 	return nil
 }
 
-// endByItself closes done for --once and --until-file.
+// endByItself closes done when the work is over: --once, --until-file, the end of standard input. Each configuration decides
+// anew.
 func (s *service) endByItself(ctx context.Context) {
-	p, c := s.current()
-	if c.Once {
-		if p.finish(ctx) == nil {
-			close(s.done)
-		}
-		return
-	}
-	if c.UntilFile == "" {
-		return
-	}
-	tick := time.NewTicker(untilPoll)
-	defer tick.Stop()
 	for {
-		if _, err := os.Stat(c.UntilFile); err == nil {
+		p, c := s.current()
+		era, end := context.WithCancel(ctx)
+		unlink := context.AfterFunc(p.read, end) // a reload stops the pipeline
+		over := s.awaitEnd(era, p, c)
+		unlink()
+		end()
+		if over {
 			close(s.done)
 			return
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.replaced:
+		}
+	}
+}
+
+// awaitEnd says that there is nothing left to do, or returns false when ctx ends.
+func (s *service) awaitEnd(ctx context.Context, p *pipeline, c *config.Config) bool {
+	switch {
+	case c.Once:
+		return s.streams.Ended(ctx) == nil && s.finish(ctx, p) == nil
+	case c.UntilFile != "":
+		return appears(ctx, c.UntilFile)
+	case c.OnlyStdin():
+		return s.streams.Ended(ctx) == nil
+	}
+	<-ctx.Done()
+	return false
+}
+
+// appears waits for a file.
+func appears(ctx context.Context, path string) bool {
+	tick := time.NewTicker(untilPoll)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
 		case <-tick.C:
 		}
 	}
@@ -157,10 +229,16 @@ func (s *service) endByItself(ctx context.Context) {
 // Reload implements kit.Service. The new pipeline continues where the old one was acknowledged.
 func (s *service) Reload(_ context.Context, c *config.Config) error {
 	old, was := s.current()
+	if s.streams.State == "" && len(c.Streams()) > 0 {
+		return errors.New("reload: streams need a state directory, and there was none at the start (restart the helper)")
+	}
 	if stateDir(c) != stateDir(was) {
 		return errors.New("reload: state cannot change while running (restart the helper)")
 	}
 	if err := tryOpen(c, s.env); err != nil {
+		return err
+	}
+	if err := s.streams.Start(c.Streams()); err != nil {
 		return err
 	}
 	old.stop(reloadGrace)
@@ -169,19 +247,23 @@ func (s *service) Reload(_ context.Context, c *config.Config) error {
 	old.set.SaveFailed() // so that the snapshot is complete
 	state := old.set.Snapshot()
 	state.Saved = time.Now()
-	pipe, err := newPipeline(c, s.env, state, s.count, s.tap)
-	if err != nil {
-		if pipe, err2 := newPipeline(was, s.env, state, s.count, s.tap); err2 == nil {
-			s.mu.Lock()
-			s.pipe = pipe
-			s.mu.Unlock()
-		}
-		return err
+	pipe, err := newPipeline(c, s.env, s.streams.State, state, s.count, s.tap)
+	if err == nil {
+		s.replace(pipe, c)
+	} else if pipe, again := newPipeline(was, s.env, s.streams.State, state, s.count, s.tap); again == nil {
+		s.replace(pipe, was)
 	}
+	return err
+}
+
+func (s *service) replace(p *pipeline, c *config.Config) {
 	s.mu.Lock()
-	s.pipe, s.config = pipe, c
+	s.pipe, s.config = p, c
 	s.mu.Unlock()
-	return nil
+	select {
+	case s.replaced <- struct{}{}:
+	default:
+	}
 }
 
 // tryOpen opens the outputs of a configuration and closes them again.
@@ -201,12 +283,20 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 		_ = life.WaitQuiet(waiting, quiet, p.set.Activity) // an app that is never quiet must not cost the delivery its time
 		cancel()
 	}
-	err := p.finish(ctx)
+	err := s.finish(ctx, p)
 	saveErr := s.save()
 	if left := p.backlog(); left > 0 && err != nil {
 		return &life.Unfinished{Left: left, Unit: "bytes"}
 	}
 	return saveErr
+}
+
+// finish puts what is in the streams now into their spools, then delivers what is in the files.
+func (s *service) finish(ctx context.Context, p *pipeline) error {
+	taking, cancel := context.WithDeadline(ctx, halfway(ctx)) // a writer that never stops must not cost the delivery its time
+	defer cancel()
+	s.streams.Finish(taking)
+	return p.finish(ctx)
 }
 
 func halfway(ctx context.Context) time.Time {
@@ -221,6 +311,7 @@ func halfway(ctx context.Context) time.Time {
 func (s *service) Close() error {
 	s.stop()
 	s.running.Wait()
+	defer s.closeStreams()
 	p, _ := s.current()
 	p.stop(0)
 	return errors.Join(s.save(), s.store.Close())

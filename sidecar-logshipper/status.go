@@ -52,8 +52,8 @@ func size(bytes int64) string {
 
 // gauges are read from the pipeline when somebody asks.
 type gauges struct {
-	service                     *service
-	lag, open, held, oldestWait *prometheus.Desc
+	service                            *service
+	lag, open, held, oldestWait, spool *prometheus.Desc
 }
 
 func newGauges(s *service) *gauges {
@@ -62,6 +62,7 @@ func newGauges(s *service) *gauges {
 		lag:        prometheus.NewDesc("logshipper_file_lag_bytes", "Bytes of a file that its slowest output has not acknowledged.", []string{"file"}, nil),
 		open:       prometheus.NewDesc("logshipper_open_files", "Files that are held open.", nil, nil),
 		held:       prometheus.NewDesc("logshipper_held_deleted_bytes", "Size of deleted files whose space is not free yet because they are held open.", nil, nil),
+		spool:      prometheus.NewDesc("logshipper_spool_bytes", "What the spools of streams take up on disk; bounded by spool for each stream.", nil, nil),
 		oldestWait: prometheus.NewDesc("logshipper_output_oldest_unacked_seconds", "Time since the last acknowledgement while there is something to deliver, else 0.", []string{"output"}, nil),
 	}
 }
@@ -72,6 +73,7 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- g.open
 	ch <- g.held
 	ch <- g.oldestWait
+	ch <- g.spool
 }
 
 // Collect implements prometheus.Collector.
@@ -94,6 +96,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(g.open, float64(len(files)))
 	gauge(g.held, float64(held))
+	gauge(g.spool, float64(g.service.streams.Used()))
 	for _, l := range p.lanes {
 		o, wait := l.Status(), 0.0
 		if o.BacklogBytes > 0 {

@@ -38,6 +38,22 @@ type File struct {
 	Positions map[string]Position `json:"positions"` // by output name
 }
 
+// Delivered says that every output has acknowledged all size bytes of the file at path.
+func (s *State) Delivered(path string, size int64) bool {
+	for i := range s.Files {
+		if s.Files[i].Path != path {
+			continue
+		}
+		for _, p := range s.Files[i].Positions {
+			if p.Offset < size {
+				return false
+			}
+		}
+		return len(s.Files[i].Positions) > 0
+	}
+	return false
+}
+
 // Position is how far one output has acknowledged a generation.
 type Position struct {
 	Offset int64 `json:"offset"`

@@ -14,6 +14,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/parse"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/shape"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/spool"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
@@ -29,11 +30,15 @@ type Config struct {
 	Memory      conf.Size         `yaml:"memory" doc:"Bound on what is read and not yet acknowledged, over all outputs."`
 	Once        bool              `yaml:"once,omitempty" doc:"Read to the end, deliver, exit."`
 	UntilFile   string            `yaml:"until_file,omitempty" doc:"Deliver what is there and exit when this file appears."`
+	Spool       conf.Size         `yaml:"spool" doc:"Bound on what each stream (standard input, pipe, socket) keeps on disk until it is delivered."`
+	OnFull      string            `yaml:"on_full" enum:"wait,drop" doc:"What a stream does when its spool is full: let the writer wait, or drop what comes; dropped records are counted."`
+	MaxHeld     conf.Size         `yaml:"max_held,omitempty" doc:"Bound on the deleted files that are held until they are delivered; the oldest beyond it are dropped, and counted. Default: no bound."`
+	MaxAge      conf.Duration     `yaml:"max_age,omitempty" doc:"A rotated file that was last written longer ago is dropped where it is not delivered yet, and counted. Default: never."`
 }
 
 // Input is one group of files.
 type Input struct {
-	Paths        []string `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice."`
+	Paths        []string `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice. Or a stream: - (standard input), unix:/path, or a named pipe."`
 	Exclude      []string `yaml:"exclude,omitempty" doc:"Globs to leave out; without a slash they match the file name."`
 	parse.Config `yaml:",inline"`
 	MaxLine      conf.Size `yaml:"max_line,omitempty" doc:"Longest record, at least 256KiB."`
@@ -48,12 +53,12 @@ const NoState = "none"
 
 // Default is the configuration without flags and file.
 func Default() Config {
-	return Config{State: DefaultState, Start: "beginning", Memory: 16 << 20}
+	return Config{State: DefaultState, Start: "beginning", Memory: 16 << 20, Spool: 256 << 20, OnFull: spool.OnFullWait}
 }
 
 // Flags binds the flags that conventions do not.
 func Flags(f *conf.Flags, c *Config) {
-	f.List("path", "glob of files to follow", func(v []string) error {
+	f.List("path", "glob of files to follow, or a stream", func(v []string) error {
 		c.Inputs = []Input{{Paths: v}}
 		return nil
 	})
@@ -133,6 +138,9 @@ func (c *Config) Validate(p *conf.Problems) {
 		p.Add("outputs", "is missing", "say --to stdout: or --to loki+http://loki:3100")
 	}
 	var names []string
+	if c.Spool < 256<<10 {
+		p.Add("spool", fmt.Sprintf("%s is too little", c.Spool), "at least 256KiB; the default is 256MiB")
+	}
 	for i := range c.Outputs {
 		path := fmt.Sprintf("outputs[%d]", i)
 		c.Outputs[i].Validate(p, path)
@@ -153,8 +161,8 @@ func (in *Input) validate(p *conf.Problems, path string) {
 		p.Add(path+".paths", "is missing", "write a list of globs")
 	}
 	for i, g := range in.Paths {
-		if g == "-" || strings.HasPrefix(g, "unix:") {
-			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), "is a stream, and only files are followed", "let the app write a file on a shared volume")
+		if spool.IsStream(g) {
+			continue
 		}
 		if err := find.Check(g); err != nil {
 			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), err.Error(), "")
@@ -174,8 +182,9 @@ func (in *Input) validate(p *conf.Problems, path string) {
 // defaultFlush is the quiet time after which the last record of a multi-line input counts as complete.
 const defaultFlush = time.Second
 
-// Tail is the input as package tail wants it; joined says that its records may span lines.
-func (in *Input) Tail(joined bool) tail.Input {
+// Tails are what package tail follows for the input: its files, and the spool of each of its streams below the state
+// directory. joined says that records may span lines.
+func (in *Input) Tails(joined bool, state string) (list []tail.Input) {
 	var flush time.Duration
 	if joined {
 		flush = defaultFlush
@@ -183,8 +192,43 @@ func (in *Input) Tail(joined bool) tail.Input {
 			flush = in.Multiline.Flush.D()
 		}
 	}
-	return tail.Input{
-		Globs:   find.Globs{Paths: in.Paths, Exclude: in.Exclude},
-		MaxLine: int(in.MaxLine), Overlong: in.MaxLineMode, Flush: flush,
+	files := tail.Input{Globs: find.Globs{Exclude: in.Exclude}, MaxLine: int(in.MaxLine), Overlong: in.MaxLineMode, Flush: flush}
+	for _, p := range in.Paths {
+		if !spool.IsStream(p) {
+			files.Paths = append(files.Paths, p)
+			continue
+		}
+		segments := files
+		segments.Stream, segments.Globs = p, find.Globs{Paths: []string{spool.Glob(spool.Dir(state, p))}}
+		if p == spool.Stdin {
+			segments.Stream = "stdin"
+		}
+		list = append(list, segments)
 	}
+	if len(files.Paths) > 0 {
+		list = append(list, files)
+	}
+	return list
+}
+
+// Streams are the paths that are no files.
+func (c *Config) Streams() (names []string) {
+	for i := range c.Inputs {
+		for _, p := range c.Inputs[i].Paths {
+			if spool.IsStream(p) && !slices.Contains(names, p) {
+				names = append(names, p)
+			}
+		}
+	}
+	return names
+}
+
+// OnlyStdin says that there is nothing to follow but standard input, so that its end is the end of the work.
+func (c *Config) OnlyStdin() bool {
+	for i := range c.Inputs {
+		if !slices.Equal(c.Inputs[i].Paths, []string{spool.Stdin}) {
+			return false
+		}
+	}
+	return true
 }

@@ -26,7 +26,7 @@ func (s *Set) inspect(g *Generation) {
 		s.update(func() { g.suspect, g.looks, g.size = false, 0, size })
 		return
 	}
-	wanted := lost{path: g.Source.Path, key: g.key, head: g.head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
+	wanted := lost{path: g.path, key: g.key, head: g.head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
 	found, src := s.findRest(wanted)
 	if src == nil && g.looks < maxLooks {
 		g.looks++
@@ -70,11 +70,11 @@ func (s *Set) split(g *Generation, found copyOf, src source, unread int64) {
 	if err != nil {
 		_ = file.Close()
 	} else {
-		next := s.begin(old, g.Source.Path, g.Input, file, old.Size)
+		next := s.begin(old, g.path, g.Input, file, old.Size)
 		next.moved = g.moved
 		s.update(func() { s.order = slices.Insert(s.order, slices.Index(s.order, g)+1, next) })
 	}
-	s.buryHeld(g.Source.Path)
+	s.buryHeld(g.path)
 	s.countTruncation(g, src != nil, unread)
 }
 
@@ -97,8 +97,8 @@ func (s *Set) countTruncation(g *Generation, copied bool, unread int64) {
 		s.count.rotation("copytruncate")
 	case unread > 0:
 		s.count.rotation("truncate")
-		s.count.dropped("truncated_unread", 0, unread)
-		s.log.Error("file was truncated before it was read, and no copy holds the rest", "path", g.Source.Path, "bytes", unread)
+		s.count.Drop("truncated_unread", 0, unread)
+		s.log.Error("file was truncated before it was read, and no copy holds the rest", "path", g.path, "bytes", unread)
 	default:
 		s.count.rotation("truncate")
 	}
@@ -161,7 +161,7 @@ func (s *Set) isCopy(f find.File) bool {
 	}
 	defer src.Close()
 	for _, g := range s.order {
-		if !related(f.Path, g.Source.Path, compressed) || f.Key.Birth < g.key.Birth {
+		if !related(f.Path, g.path, compressed) || f.Key.Birth < g.key.Birth {
 			continue
 		}
 		same := sameTail(src, length, g)

@@ -30,7 +30,8 @@ func NewCounters(r prometheus.Registerer) *Counters {
 
 func (c *Counters) rotation(kind string) { c.Rotations.WithLabelValues(kind).Inc() }
 
-func (c *Counters) dropped(reason string, records int, bytes int64) {
+// Drop counts what is not delivered.
+func (c *Counters) Drop(reason string, records int, bytes int64) {
 	c.DroppedRecords.WithLabelValues(reason).Add(float64(records))
 	c.DroppedBytes.WithLabelValues(reason).Add(float64(bytes))
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// Generation is one stream of bytes that is being read. Source and Input never change; the rest belongs to its Set.
+// Generation is one stream of bytes that is being read. Source, path and Input never change; the rest belongs to its Set.
 type Generation struct {
 	Source *record.Source
-	Input  int // which input of the configuration it belongs to
+	path   string // under which it was found
+	Input  int    // which input of the configuration it belongs to
 
 	key      find.Key
 	epoch    int
@@ -52,7 +53,10 @@ func (g *Generation) file() (*os.File, bool) {
 }
 
 // finished says that all of it was acknowledged and no writer is expected any more.
-func (g *Generation) finished(now time.Time) bool {
+func (g *Generation) finished(now time.Time, segment bool) bool {
+	if segment && g.links == 0 {
+		return g.acknowledged()
+	}
 	if g.suspect || !g.frozen && (g.moved.IsZero() || now.Sub(later(g.moved, g.modified)) < lingerTime) {
 		return false
 	}

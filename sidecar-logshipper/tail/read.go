@@ -127,7 +127,7 @@ func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte
 	}
 	if in.Overlong == OverlongDrop {
 		seg.Chunk.Data, seg.Chunk.Ends, seg.Chunk.Truncated = nil, nil, false
-		s.count.dropped("overlong", 1, next-at)
+		s.count.Drop("overlong", 1, next-at)
 	}
 	s.move(lane, g, next, last[:n], false)
 	return seg, prefix + len(data), Took

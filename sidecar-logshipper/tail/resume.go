@@ -72,6 +72,9 @@ func (s *Set) resumeByKey(e checkpoint.File) *Generation {
 // resumeFromCopy finds the rest of a file that was truncated or compressed while nobody looked.
 func (s *Set) resumeFromCopy(e checkpoint.File) *Generation {
 	position := lastPosition(e)
+	if input, ok := s.inputOf(e.Path); ok && s.inputs[input].Stream != "" && position.Offset >= e.Size {
+		return nil // a segment that was removed because it is delivered
+	}
 	wanted := lost{path: e.Path, key: e.Key, head: e.Head, offset: position.Offset, has: func(src source) bool { return fits(e, src) }}
 	if found, src := s.findRest(wanted); src != nil {
 		g := s.restore(e, src, found.File, found.length)
@@ -80,7 +83,7 @@ func (s *Set) resumeFromCopy(e checkpoint.File) *Generation {
 		return g
 	}
 	if left := e.Size - position.Offset; left > 0 {
-		s.count.dropped("vanished", 0, left)
+		s.count.Drop("vanished", 0, left)
 		s.log.Error("file went away before it was read to its end, and nothing holds the rest", "path", e.Path, "bytes", left)
 	}
 	return nil
@@ -116,7 +119,8 @@ func fits(e checkpoint.File, src source) bool {
 func (s *Set) restore(e checkpoint.File, src source, f find.File, size int64) *Generation {
 	input, _ := s.inputOf(e.Path)
 	g := &Generation{
-		Source: &record.Source{Path: e.Path, Generation: e.Generation},
+		path:   e.Path,
+		Source: &record.Source{Path: s.nameOf(input, e.Path), Generation: e.Generation},
 		Input:  input, key: f.Key, epoch: e.Epoch, now: f.Path, src: src, born: e.Born,
 		head: e.Head, size: size, modified: time.Now(), links: f.Links, frozen: e.Frozen,
 	}
@@ -173,10 +177,10 @@ func (s *Set) SaveFailed() {
 
 func (s *Set) entry(g *Generation) checkpoint.File {
 	e := checkpoint.File{
-		Path: g.Source.Path, Generation: g.Source.Generation, Epoch: g.epoch, Key: g.key, Born: g.born,
+		Path: g.path, Generation: g.Source.Generation, Epoch: g.epoch, Key: g.key, Born: g.born,
 		Head: g.head, Size: g.size, Frozen: g.frozen, Positions: map[string]checkpoint.Position{},
 	}
-	if g.now != g.Source.Path {
+	if g.now != g.path {
 		e.Now = g.now
 	}
 	for i, name := range s.lanes {

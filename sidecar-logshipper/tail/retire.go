@@ -13,11 +13,12 @@ func (s *Set) retire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.order = slices.DeleteFunc(s.order, func(g *Generation) bool {
-		if !g.finished(now) {
+		segment := s.inputs[g.Input].Stream != ""
+		if !g.finished(now, segment) {
 			return false
 		}
 		_ = g.src.Close()
-		if g.key != (find.Key{}) {
+		if g.key != (find.Key{}) && !segment {
 			t := s.entry(g)
 			t.Finished = now
 			s.tombstones[g.key] = t

@@ -40,7 +40,7 @@ func (s *Set) scan() {
 	s.missed = map[string]int{}
 	for _, g := range s.snapshotOrder() {
 		s.follow(g, started)
-		paths[g.Source.Path] = g.Input
+		paths[g.path] = g.Input
 	}
 	for path, input := range paths {
 		s.adoptSiblings(path, input)
@@ -68,7 +68,7 @@ func (s *Set) follow(g *Generation, now time.Time) {
 	if g.frozen {
 		return
 	}
-	at, err := find.Stat(g.Source.Path)
+	at, err := find.Stat(g.path)
 	here := err == nil && at.Key == g.key
 	switch {
 	case here && !g.moved.IsZero():
@@ -76,7 +76,9 @@ func (s *Set) follow(g *Generation, now time.Time) {
 	case !here && g.moved.IsZero():
 		s.refreshOne(g)
 		s.update(func() { g.moved, g.now = now, s.whereIs(g) })
-		s.count.rotation(map[bool]string{true: "delete", false: "rename"}[g.links == 0])
+		if s.inputs[g.Input].Stream == "" {
+			s.count.rotation(map[bool]string{true: "delete", false: "rename"}[g.links == 0])
+		}
 	case !here:
 		s.update(func() { g.now = s.whereIs(g) })
 	}
@@ -101,7 +103,7 @@ func (s *Set) whereIs(g *Generation) string {
 			return g.now
 		}
 	}
-	files, _ := find.List(filepath.Dir(g.Source.Path))
+	files, _ := find.List(filepath.Dir(g.path))
 	for _, f := range files {
 		if f.Key == g.key {
 			return f.Path
@@ -157,12 +159,13 @@ func (s *Set) adopt(f find.File, path string, input int) {
 func (s *Set) begin(f find.File, path string, input int, src source, length int64) *Generation {
 	epoch := s.epochs[f.Key]
 	g := &Generation{
-		Source: &record.Source{Path: path, Generation: s.generationID(f.Key, epoch)},
+		path:   path,
+		Source: &record.Source{Path: s.nameOf(input, path), Generation: s.generationID(f.Key, epoch)},
 		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), size: length, links: f.Links, modified: time.Now(),
 	}
 	g.head, _ = headOf(src, headBytes)
 	var start int64
-	if s.atEnd {
+	if s.atEnd && s.inputs[input].Stream == "" {
 		start = lastLineStart(src, length)
 	}
 	for range s.lanes {
@@ -171,11 +174,19 @@ func (s *Set) begin(f find.File, path string, input int, src source, length int6
 	return g
 }
 
+// nameOf is what the records of a path are said to come from.
+func (s *Set) nameOf(input int, path string) string {
+	if stream := s.inputs[input].Stream; stream != "" {
+		return stream
+	}
+	return path
+}
+
 // insert puts g last, but what was rotated away already before what is at its path now.
 func (s *Set) insert(g *Generation) {
 	at := len(s.order)
 	if !g.moved.IsZero() {
-		live := slices.IndexFunc(s.order, func(o *Generation) bool { return o.Source.Path == g.Source.Path && o.moved.IsZero() && !o.frozen })
+		live := slices.IndexFunc(s.order, func(o *Generation) bool { return o.path == g.path && o.moved.IsZero() && !o.frozen })
 		if live >= 0 {
 			at = live
 		}

@@ -32,6 +32,8 @@ const (
 // Input is one group of files that are treated alike.
 type Input struct {
 	find.Globs
+	// Stream, when it is set, says that the files are the segments of one stream of that name, in the order of their names.
+	Stream   string
 	MaxLine  int // bytes
 	Overlong string
 	// Flush is the quiet time after which an unfinished multi-line group is complete; 0 without multi-line.

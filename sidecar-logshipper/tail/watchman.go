@@ -93,11 +93,11 @@ func (s *Set) mapDirectories() {
 		}
 	}
 	for _, g := range s.order {
-		add(filepath.Dir(g.Source.Path))
+		add(filepath.Dir(g.path))
 		if g.links > 0 && g.now != "" {
 			add(filepath.Dir(g.now))
 		}
-		if real, err := filepath.EvalSymlinks(g.Source.Path); err == nil {
+		if real, err := filepath.EvalSymlinks(g.path); err == nil {
 			add(filepath.Dir(real))
 		}
 	}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+// spooled is how many bytes the spools below dir/state hold.
+func spooled(dir string) (bytes int64) {
+	segments, _ := filepath.Glob(filepath.Join(dir, "state", "spool", "*", "*.log"))
+	for _, s := range segments {
+		if st, err := os.Stat(s); err == nil {
+			bytes += st.Size()
+		}
+	}
+	return bytes
+}
+
+func TestNamedPipe_LosesNothingThatWasReadWhenKilledWhileTheDestinationIsAway(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s := newSink(t)
+	s.behave("500")
+	start := func() *kittest.Process {
+		admin := kittest.FreeAddress(t)
+		p := kittest.Start(t, nil, "sidecar-logshipper", "--path", pipe, "--to", s.url(), "--state", filepath.Join(dir, "state"), "--admin-address", admin, "--drain-quiet", "50ms")
+		p.WaitReady(admin)
+		return p
+	}
+	var ids []string
+	var written int64
+	write := func(n int) {
+		for range n {
+			ids = append(ids, fmt.Sprintf("line-%06d", len(ids)))
+			m, err := fmt.Fprintf(w, "%s %s\n", ids[len(ids)-1], strings.Repeat("x", 100))
+			if err != nil {
+				t.Fatal(err)
+			}
+			written += int64(m)
+		}
+	}
+	for range 3 {
+		p := start()
+		write(5000)
+		kittest.Eventually(t, 10*time.Second, func() bool { return spooled(dir) == written }, "all that was written to be in the spool")
+		p.Signal(syscall.SIGKILL)
+		p.Wait(5 * time.Second)
+		write(10) // the pipe holds it
+	}
+	s.behave("")
+	p := start()
+	s.awaitAll(t, ids)
+	s.mu.Lock()
+	for i, id := range s.order {
+		if id != ids[i] {
+			t.Errorf("record %d is %s: the order is not that of the stream", i, id)
+			break
+		}
+	}
+	s.mu.Unlock()
+	kittest.Eventually(t, 10*time.Second, func() bool { n, _ := filepath.Glob(filepath.Join(dir, "state/spool/*/*.log")); return len(n) <= 1 }, "the delivered segments to be removed")
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(20 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
