@@ -220,8 +220,8 @@ func (f *front) close() {
 	case f.l4 != nil:
 		f.l4.Close()
 	default:
-		f.h1.Close()
 		f.std.Close()
+		f.h1.Close()
 	}
 }
 

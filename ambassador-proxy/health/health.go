@@ -161,7 +161,8 @@ type Registry struct {
 // NewRegistry is empty.
 func NewRegistry() *Registry { return &Registry{records: map[[2]string]*Record{}} }
 
-// Of is the record of an endpoint; a new one is healthy.
+// Of is the record of an endpoint; a new one is healthy. upstream tells apart those that must not share their history: the
+// name with the URL.
 func (g *Registry) Of(upstream, address string) *Record {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -85,6 +85,12 @@ func (b *Body) Next(p []byte) (n int, done bool, r Refusal) {
 	return n, b.state == ended, OK
 }
 
+// Skip follows n bytes that were forwarded unseen, at most Left of a body with Length.
+func (b *Body) Skip(n int64) (done bool) {
+	b.left -= n
+	return b.left == 0
+}
+
 // step takes one byte of a chunked body's framing.
 func (b *Body) step(c byte) Refusal {
 	switch {

@@ -36,8 +36,9 @@ type H1 struct {
 	janitor   janitor
 	running   sync.WaitGroup
 
-	requests atomic.Int64 // in flight
-	last     atomic.Int64 // when one ended, Unix nanoseconds
+	requests atomic.Int64 // in flight, their answers not begun or short
+	streams  atomic.Int64 // in flight, their answers under way; tunnels too
+	last     atomic.Int64 // when bytes were handled last, Unix nanoseconds, coarse
 }
 
 // NewH1 makes an engine. Close it.
@@ -58,7 +59,8 @@ func NewH1(cfg H1Config) *H1 {
 }
 
 // Serve proxies one client connection until it ends, and closes it unless it was handed over. c must be a bare
-// *net.TCPConn or *net.UnixConn to be fast; any net.Conn works.
+// *net.TCPConn or *net.UnixConn to be fast; any net.Conn works. It returns when Config.Other does for one that is handed
+// over, which Close neither ends nor waits for.
 func (e *H1) Serve(c net.Conn) {
 	s := &session{e: e, c: newLink(c)}
 	s.c.pool = e.buffers
@@ -66,21 +68,33 @@ func (e *H1) Serve(c net.Conn) {
 		c.Close()
 		return
 	}
-	defer e.running.Done()
 	s.run()
 	e.janitor.remove(s.c)
 	s.c.release()
-	if !s.handed {
-		c.Close()
+	e.running.Done()
+	if s.handed != nil {
+		e.cfg.Other(s.handed)
+		return
 	}
+	c.Close()
 }
 
 // Busy is how many connections are open and how many requests are in flight.
 func (e *H1) Busy() (connections, requests int) {
-	return e.janitor.count(), int(e.requests.Load())
+	return e.janitor.count(), int(e.requests.Load() + e.streams.Load())
 }
 
-// LastActivity is when a request ended; now when one is in flight. Zero before the first.
+// streaming counts a request among the streams, or back.
+func (e *H1) streaming(n int64) {
+	e.streams.Add(n)
+	e.requests.Add(-n)
+}
+
+// moved notes that bytes of a stream were handled.
+func (e *H1) moved() { e.last.Store(e.janitor.clock.Load()) }
+
+// LastActivity is when bytes of a request or an answer were moved; now when an answer is waited for. An answer or a tunnel
+// on which nothing moves is no activity. Zero before the first.
 func (e *H1) LastActivity() time.Time {
 	if e.requests.Load() > 0 {
 		return time.Now()

@@ -33,8 +33,8 @@ func (x *exchange) relay() bool {
 	}
 	x.rec.Status = res.Status
 	why := x.pass(head, n)
-	for why == reason.OK && !done {
-		done, why = x.passMore()
+	if why == reason.OK && !done {
+		why = x.passRest()
 	}
 	o.Reason, x.rec.Reason = why, why
 	return x.finish(o)
@@ -86,6 +86,21 @@ func (x *exchange) pass(head []byte, n int) reason.Reason {
 	u.r += n
 	x.rec.BytesOut += int64(n)
 	return reason.OK
+}
+
+// passRest relays what comes after the first bytes.
+func (x *exchange) passRest() (why reason.Reason) {
+	x.e.streaming(1)
+	defer x.e.streaming(-1)
+	for done := false; why == reason.OK && !done; {
+		if to, from, ok := x.splices(); ok {
+			done, why = x.splice(to, from)
+		} else {
+			done, why = x.passMore()
+		}
+		x.e.moved()
+	}
+	return why
 }
 
 // passMore relays the next bytes of the body.

@@ -3,6 +3,7 @@ package layer7
 import (
 	"bytes"
 	"cmp"
+	"io"
 	"net"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 type session struct {
 	e      *H1
 	c      *link
-	handed bool // the connection belongs to Config.Other now
+	handed net.Conn // not nil: the connection, which belongs to Config.Other now
 }
 
 // run serves request after request.
@@ -31,7 +32,7 @@ func (s *session) run() {
 		s.e.requests.Add(1)
 		keep := x.run()
 		x.end()
-		s.e.last.Store(s.e.janitor.clock.Load())
+		s.e.moved()
 		s.e.requests.Add(-1)
 		s.e.exchanges.Put(x)
 		if !keep {
@@ -45,10 +46,7 @@ func (s *session) handover() bool {
 	if s.c.disarm() != 0 {
 		return false
 	}
-	s.handed = true
-	read := bytes.Clone(s.c.bytes())
-	s.c.release()
-	s.e.cfg.Other(&replayed{Conn: s.c.nc, read: read})
+	s.handed = &replayed{Conn: s.c.nc, read: bytes.Clone(s.c.bytes())}
 	return false
 }
 
@@ -97,6 +95,7 @@ type exchange struct {
 
 	body body
 	pump pump
+	part io.LimitedReader // of an answer that is spliced
 
 	rec Record
 }
@@ -245,7 +244,7 @@ func (x *exchange) end() {
 	if x.admits {
 		x.up.Leave()
 	}
-	if o := x.e.cfg.Observer; o != nil && !x.s.handed && (x.rec.Status != 0 || x.rec.Reason != reason.OK) {
+	if o := x.e.cfg.Observer; o != nil && x.s.handed == nil && (x.rec.Status != 0 || x.rec.Reason != reason.OK) {
 		x.rec.Duration = time.Since(x.rec.Start)
 		x.rec.BytesIn = x.body.read
 		o.Request(&x.rec)

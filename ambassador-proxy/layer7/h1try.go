@@ -87,7 +87,7 @@ func (x *exchange) again(why reason.Reason) bool {
 func (x *exchange) try() failure {
 	ep, err := x.up.Pick(x.e.ctx, Pick{Hash: x.decision.Hash, Hashed: x.decision.Hashed, Tried: x.tried})
 	if err != nil {
-		return failure{why: reason.OfDial(err), safe: true, final: true}
+		return failure{why: reason.OfDial(err), detail: cause(err), safe: true, final: true}
 	}
 	x.endpoint, x.rec.Endpoint = ep, ep
 	x.picked = x.rec.Start
@@ -115,7 +115,7 @@ func (x *exchange) try() failure {
 func (x *exchange) once(fresh bool) (f failure, stale bool) {
 	conn, err := x.endpoint.Acquire(x.e.ctx, fresh)
 	if err != nil {
-		return failure{why: reason.OfDial(err), safe: true}, false
+		return failure{why: reason.OfDial(err), detail: cause(err), safe: true}, false
 	}
 	u := conn.link
 	u.pool = x.e.buffers

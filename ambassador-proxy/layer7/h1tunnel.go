@@ -19,13 +19,15 @@ func (x *exchange) tunnel(latency time.Duration) bool {
 	u.skip(x.res.Size)
 	o := Outcome{Status: 101, Latency: latency}
 	if err == nil {
+		x.e.streaming(1)
+		defer x.e.streaming(-1)
 		var up atomic.Int64
 		sent := make(chan struct{})
 		x.e.running.Go(func() {
 			defer close(sent)
-			up.Store(carry(u, c))
+			up.Store(x.e.carry(u, c))
 		})
-		x.rec.BytesOut = carry(c, u)
+		x.rec.BytesOut = x.e.carry(c, u)
 		<-sent
 		x.body.read = up.Load()
 	} else {
@@ -37,7 +39,7 @@ func (x *exchange) tunnel(latency time.Duration) bool {
 }
 
 // carry copies from one link to another until its end, which it passes on. An error ends both directions.
-func carry(to, from *link) (n int64) {
+func (e *H1) carry(to, from *link) (n int64) {
 	for {
 		if from.r == from.w {
 			err := from.fill()
@@ -54,6 +56,7 @@ func carry(to, from *link) (n int64) {
 			break
 		}
 		n += int64(len(p))
+		e.moved()
 		from.skip(len(p))
 	}
 	past := time.Unix(1, 0)

@@ -69,6 +69,8 @@ func (c *call) copyBody(ctx context.Context, response *http.Response) error {
 	idle := or(c.set.Idle, 5*time.Minute)
 	timer := time.AfterFunc(idle, func() { c.cancel(&reason.Error{Reason: reason.UpstreamTimeoutIdle}) })
 	defer timer.Stop()
+	c.s.streaming(1)
+	defer c.s.streaming(-1)
 	flush := response.ContentLength < 0
 	control := http.NewResponseController(c.w)
 	if flush {
@@ -78,6 +80,7 @@ func (c *call) copyBody(ctx context.Context, response *http.Response) error {
 	for {
 		n, err := response.Body.Read(buffer)
 		timer.Reset(idle)
+		c.s.moved()
 		if n > 0 {
 			if _, werr := c.w.Write(buffer[:n]); werr != nil {
 				return errClient
@@ -113,15 +116,17 @@ func (c *call) tunnel(a *attempt) {
 	}
 	defer client.Close()
 	_ = client.SetDeadline(time.Time{})
+	c.s.streaming(1)
+	defer c.s.streaming(-1)
 	if writeSwitch(client, a.response) != nil {
 		return
 	}
 	var both sync.WaitGroup
 	both.Go(func() {
-		_, _ = io.Copy(body, rw)
+		_, _ = io.Copy(&noting{body, c.s}, rw)
 		body.Close()
 	})
-	n, _ := io.Copy(client, body)
+	n, _ := io.Copy(&noting{client, c.s}, body)
 	c.rec.BytesOut = n
 	if half, ok := client.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
@@ -157,6 +162,9 @@ func (r *replayReader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := b.body.Read(p)
+	if b.moved != nil {
+		b.moved()
+	}
 	if n > 0 && !b.over {
 		if len(b.have)+n > b.keep {
 			b.over, b.have = true, nil

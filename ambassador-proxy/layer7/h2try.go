@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -50,7 +51,7 @@ func (c *call) proxy(ctx context.Context) {
 			}
 		}
 		if a.response == nil {
-			c.fail(a.why, detail(a.err))
+			c.fail(a.why, cause(a.err))
 			return
 		}
 		c.relay(ctx, a)
@@ -58,9 +59,16 @@ func (c *call) proxy(ctx context.Context) {
 	}
 }
 
-func detail(err error) string {
-	if err == nil {
+// cause is what the reason alone does not say; "" when it says all.
+func cause(err error) string {
+	if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
 		return ""
+	}
+	if e, ok := errors.AsType[*reason.Error](err); ok {
+		if e.Err == nil {
+			return ""
+		}
+		return e.Err.Error()
 	}
 	return err.Error()
 }
@@ -252,6 +260,8 @@ type replay struct {
 	keep int
 	have []byte
 	over bool // more was read than is kept
+
+	moved func() // told of each read; may be nil
 }
 
 func newReplay(body io.ReadCloser, keep int) *replay { return &replay{body: body, keep: keep} }

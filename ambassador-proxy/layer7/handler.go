@@ -2,7 +2,7 @@ package layer7
 
 import (
 	"context"
-	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -34,8 +34,9 @@ type Std struct {
 	conns    *handed
 	done     chan struct{}
 	requests atomic.Int64
+	streams  atomic.Int64 // in flight, their answers under way; tunnels too
 	open     atomic.Int64
-	last     atomic.Int64
+	last     atomic.Int64 // when bytes were moved last, Unix nanoseconds
 	mirrors  atomic.Int64 // copies in flight
 	copies   sync.WaitGroup
 	life     context.Context // of the copies: they outlive the request that they copy
@@ -75,19 +76,66 @@ func or(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Serve takes a connection over; it returns at once.
+// Serve serves a connection until it is closed.
 func (s *Std) Serve(c net.Conn) {
+	o := &owned{Conn: c, closed: make(chan struct{})}
 	select {
-	case s.conns.c <- c:
+	case s.conns.c <- o:
+		<-o.closed
 	case <-s.conns.closed:
 		c.Close()
 	}
 }
 
-// Busy is how many connections are open and how many requests are in flight.
-func (s *Std) Busy() (connections, requests int) { return int(s.open.Load()), int(s.requests.Load()) }
+// owned tells when it is closed.
+type owned struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
 
-// LastActivity is when a request ended; now when one is in flight. Zero before the first.
+func (o *owned) Close() error {
+	defer o.once.Do(func() { close(o.closed) })
+	return o.Conn.Close()
+}
+
+// CloseWrite ends our side of a tunnel.
+func (o *owned) CloseWrite() error {
+	c := o.Conn
+	if r, ok := c.(*replayed); ok {
+		c = r.Conn
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Busy is how many connections are open and how many requests are in flight.
+func (s *Std) Busy() (connections, requests int) {
+	return int(s.open.Load()), int(s.requests.Load() + s.streams.Load())
+}
+
+// streaming counts a request among the streams, or back.
+func (s *Std) streaming(n int64) {
+	s.streams.Add(n)
+	s.requests.Add(-n)
+}
+
+func (s *Std) moved() { s.last.Store(time.Now().UnixNano()) }
+
+// noting is a writer whose bytes are activity.
+type noting struct {
+	io.Writer
+	s *Std
+}
+
+func (n *noting) Write(p []byte) (int, error) {
+	n.s.moved()
+	return n.Writer.Write(p)
+}
+
+// LastActivity is when bytes of a request or an answer were moved; now when an answer is waited for. Zero before the first.
 func (s *Std) LastActivity() time.Time {
 	if s.requests.Load() > 0 {
 		return time.Now()
@@ -155,7 +203,7 @@ func (s *Std) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.view = viewOf(r)
 	c.rec = Record{Method: c.view.Method, Host: c.view.Host, Target: []byte(r.RequestURI), Start: time.Now()}
 	defer func() {
-		s.last.Store(time.Now().UnixNano())
+		s.moved()
 		s.requests.Add(-1)
 		c.rec.Duration = time.Since(c.rec.Start)
 		if s.cfg.Observer != nil {
@@ -228,6 +276,7 @@ func (c *call) serve() {
 		keep = 64 << 10
 	}
 	c.body = newReplay(c.r.Body, keep)
+	c.body.moved = c.s.moved
 	c.mirror()
 	c.proxy(ctx)
 }
@@ -289,11 +338,7 @@ func (c *call) idempotent() bool {
 
 // failed answers for an error whose reason is known.
 func (c *call) failed(err error) {
-	detail := ""
-	if e, ok := errors.AsType[*reason.Error](err); ok && e.Err != nil {
-		detail = e.Err.Error()
-	}
-	c.fail(reason.OfDial(err), detail)
+	c.fail(reason.OfDial(err), cause(err))
 }
 
 // fail answers in words; a gRPC client gets a grpc-status, never a bare 503.
