@@ -41,6 +41,8 @@ func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 		return p.document(k.JSON, prefix, decode.JSON)
 	case k.Document != nil:
 		return p.formatted(k.Document, prefix)
+	case k.Log != nil:
+		return p.log(s)
 	case k.StatsD != nil:
 		return plan{prefix: prefix, listen: k.StatsD.Listen, lines: statsd}, nil
 	case k.Graphite != nil:

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
@@ -31,16 +32,18 @@ type Limits struct {
 type Source struct {
 	Name     string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
 	Kind     `yaml:",inline"`
-	Preset   string        `yaml:"preset,omitempty" doc:"Ready-made rules, as preset list names them; own rules count first."`
-	URL      string        `yaml:"url,omitempty" doc:"With preset: where the document is."`
-	Interval conf.Duration `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
-	Rules    []rules.Rule  `yaml:"rules,omitempty"`
+	Preset   string             `yaml:"preset,omitempty" doc:"Ready-made rules, as preset list names them; own rules count first."`
+	URL      string             `yaml:"url,omitempty" doc:"With preset: where the document is."`
+	Metrics  []decode.LogMetric `yaml:"metrics,omitempty" doc:"With log: what lines become."`
+	Interval conf.Duration      `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
+	Rules    []rules.Rule       `yaml:"rules,omitempty"`
 }
 
 // Kind is the union of kinds of sources.
 type Kind struct {
 	JSON      *Document  `yaml:"json,omitempty" doc:"A JSON document, read at each scrape."`
 	Document  *Formatted `yaml:"document,omitempty" doc:"A document of another format, read at each scrape."`
+	Log       *Log       `yaml:"log,omitempty" doc:"Lines of a log file, followed across rotations."`
 	StatsD    *Listen    `yaml:"statsd,omitempty" doc:"StatsD and DogStatsD lines."`
 	Graphite  *Listen    `yaml:"graphite,omitempty" doc:"Graphite plaintext lines."`
 	Resources *Resources `yaml:"resources,omitempty" doc:"CPU, memory and disk."`
@@ -139,6 +142,8 @@ func (s *Source) kind() string {
 		return s.Preset
 	case s.Document != nil:
 		return s.Document.Format
+	case s.Log != nil:
+		return "log"
 	case s.StatsD != nil:
 		return "statsd"
 	case s.Graphite != nil:
@@ -168,6 +173,7 @@ func (c *Config) Validate(p *conf.Problems) {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
 		p.OneOf(path, &s.Kind)
 		s.validatePreset(path, p)
+		s.validateLog(path, p)
 		if names[s.Name] {
 			p.Add(path+".name", "is the name of another source", "give each its own")
 		}

@@ -1,0 +1,281 @@
+package decode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+)
+
+// A LogMetric is one entry of metrics: what lines of a log become. Without observe, add or set it counts lines.
+type LogMetric struct {
+	Name      string    `yaml:"name" doc:"Name of the metric."`
+	Help      string    `yaml:"help,omitempty" doc:"A sentence that says what the metric is."`
+	Labels    []string  `yaml:"labels,omitempty" doc:"Fields of the line that become labels."`
+	Observe   string    `yaml:"observe,omitempty" doc:"Field whose values a histogram, or with quantiles a summary, observes."`
+	Add       string    `yaml:"add,omitempty" doc:"Field whose values a counter adds up."`
+	Set       string    `yaml:"set,omitempty" doc:"Field whose last value a gauge shows."`
+	Scale     float64   `yaml:"scale,omitempty" doc:"Factor for the value."`
+	Buckets   []float64 `yaml:"buckets,omitempty" doc:"Upper bounds of the histogram."`
+	Quantiles []float64 `yaml:"quantiles,omitempty" doc:"Quantiles of a summary, between 0 and 1."`
+}
+
+// LogOptions say how lines are taken apart, by exactly one of Pattern, Regex and Format (json or logfmt), and what
+// becomes of them.
+type LogOptions struct {
+	Pattern, Regex, Format string
+	Metrics                []LogMetric
+}
+
+// Log makes counters, histograms and gauges of log lines. A line costs one pass over its bytes and one lookup
+// for each distinct list of labels; known series allocate nothing. Safe for concurrent use.
+type Log struct {
+	store  *series.Store
+	src    *series.Source
+	parser lineParser
+	groups []logGroup
+	lines  atomic.Uint64
+
+	mu     sync.Mutex
+	values [][]byte
+	key    []byte
+}
+
+// logGroup are the metrics with the same labels.
+type logGroup struct {
+	names   []string
+	fields  []int
+	metrics []logMetric
+	known   map[string][]*series.Series
+}
+
+type logMetric struct {
+	desc  series.Desc
+	field int // or -1: count lines
+	scale float64
+}
+
+// NewLog compiles the options. store and src may be nil when only the error is wanted.
+func NewLog(store *series.Store, src *series.Source, o LogOptions) (*Log, error) {
+	d := &Log{store: store, src: src}
+	fields, err := d.compile(o)
+	if err != nil {
+		return nil, err
+	}
+	d.values = make([][]byte, len(fields))
+	for _, m := range o.Metrics {
+		if err := d.metric(m, fields); err != nil {
+			return nil, fmt.Errorf("metric %s: %w", m.Name, err)
+		}
+	}
+	return d, nil
+}
+
+func (d *Log) compile(o LogOptions) (fields []field, err error) {
+	switch {
+	case len(o.Metrics) == 0:
+		return nil, errors.New("no metrics: say what lines become")
+	case o.Pattern != "" && o.Regex == "" && o.Format == "":
+		d.parser, fields, err = parsePattern(o.Pattern)
+		return fields, err
+	case o.Regex != "" && o.Pattern == "" && o.Format == "":
+		d.parser, fields, err = parseExpression(o.Regex)
+		return fields, err
+	case o.Format == "" || o.Pattern != "" || o.Regex != "":
+		return nil, errors.New("not exactly one of pattern, regex and format")
+	}
+	index := map[string]int{}
+	for _, m := range o.Metrics {
+		for _, name := range append([]string{m.Observe, m.Add, m.Set}, m.Labels...) {
+			if _, known := index[name]; !known && name != "" {
+				index[name] = len(fields)
+				fields = append(fields, field{name: name, scale: 1})
+			}
+		}
+	}
+	d.parser = &jsonLine{index: index}
+	if o.Format == "logfmt" {
+		d.parser = &logfmtLine{index: index}
+	}
+	return fields, nil
+}
+
+func (d *Log) metric(m LogMetric, fields []field) error {
+	find := func(name string) (int, error) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		if i < 0 {
+			return i, fmt.Errorf("a line has no field %s", name)
+		}
+		return i, nil
+	}
+	out := logMetric{field: -1, scale: 1, desc: series.Desc{Name: m.Name, Help: m.Help, Type: series.Counter, Quantiles: m.Quantiles}}
+	if name := m.Observe + m.Add + m.Set; name != "" {
+		var err error
+		if out.field, err = find(name); err != nil {
+			return err
+		}
+		out.scale = fields[out.field].scale
+	}
+	if m.Scale != 0 {
+		out.scale *= m.Scale
+	}
+	switch {
+	case m.Observe != "" && len(m.Quantiles) > 0:
+		out.desc.Type = series.Summary
+	case m.Observe != "":
+		out.desc.Type = series.Histogram
+	case m.Set != "":
+		out.desc.Type = series.Gauge
+	}
+	if len(m.Buckets) > 0 {
+		out.desc.Buckets = series.NewBuckets(m.Buckets)
+	}
+	if out.desc.Help == "" {
+		out.desc.Help = "Lines of the log."
+		if out.field >= 0 {
+			out.desc.Help = "Field " + fields[out.field].name + " of lines of the log."
+		}
+	}
+	out.desc.Unit = unitOfName(m.Name)
+	group := slices.IndexFunc(d.groups, func(g logGroup) bool { return slices.Equal(g.names, m.Labels) })
+	if group < 0 {
+		g := logGroup{names: m.Labels, known: map[string][]*series.Series{}}
+		for _, l := range m.Labels {
+			i, err := find(l)
+			if err != nil {
+				return err
+			}
+			g.fields = append(g.fields, i)
+		}
+		group, d.groups = len(d.groups), append(d.groups, g)
+	}
+	d.groups[group].metrics = append(d.groups[group].metrics, out)
+	return nil
+}
+
+// unitOfName is the base unit that a name ends in.
+func unitOfName(name string) string {
+	for _, u := range []string{"seconds", "bytes", "ratio"} {
+		if strings.HasSuffix(strings.TrimSuffix(name, "_total"), "_"+u) {
+			return u
+		}
+	}
+	return ""
+}
+
+// Lines returns how many lines came in, good ones and bad ones.
+func (d *Log) Lines() uint64 { return d.lines.Load() }
+
+// Decode takes one or more whole lines. It keeps nothing of p.
+func (d *Log) Decode(p []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var lines, good uint64
+	for len(p) > 0 {
+		line := p
+		if i := bytes.IndexByte(p, '\n'); i >= 0 {
+			line, p = p[:i], p[i+1:]
+		} else {
+			p = nil
+		}
+		if n := len(line); n > 0 && line[n-1] == '\r' {
+			line = line[:n-1]
+		}
+		if len(line) == 0 {
+			continue
+		}
+		lines++
+		if !d.parser.parse(line, d.values) {
+			d.src.Problem(whyFormat, 1)
+			continue
+		}
+		good++
+		for i := range d.groups {
+			d.count(&d.groups[i])
+		}
+	}
+	d.lines.Add(lines)
+	d.src.Samples.Add(good)
+}
+
+// count updates the metrics of a group with the line in d.values.
+func (d *Log) count(g *logGroup) {
+	d.key = d.key[:0]
+	for _, f := range g.fields {
+		d.key = append(append(d.key, d.values[f]...), 0)
+	}
+	list := g.known[string(d.key)]
+	if list == nil {
+		if list = d.resolve(g); list == nil {
+			return
+		}
+	}
+	for i := range g.metrics {
+		m, x := &g.metrics[i], list[i]
+		if x == nil {
+			continue
+		}
+		v := 1.0
+		if m.field >= 0 {
+			text := d.values[m.field]
+			if len(text) == 0 || len(text) == 1 && text[0] == '-' {
+				continue // the line has no such value
+			}
+			var ok bool
+			if v, ok = parseNumber(text); !ok {
+				d.src.Problem(whyValue, 1)
+				continue
+			}
+			v *= m.scale
+		}
+		if !apply(x, m.desc.Type, v) {
+			if x.Removed() {
+				delete(g.known, string(d.key))
+			} else {
+				d.src.Problem(whyValue, 1)
+			}
+		}
+	}
+}
+
+func apply(x *series.Series, t series.Type, v float64) bool {
+	switch t {
+	case series.Gauge:
+		return x.Set(v)
+	case series.Counter:
+		return x.Add(v)
+	}
+	return x.Observe(v, 1)
+}
+
+// resolve finds or makes the series of a group for the labels in d.values. What is refused stays nil. Past a limit,
+// lines of new labels come here each time: what they would be known by is not kept.
+func (d *Log) resolve(g *logGroup) []*series.Series {
+	labels := make([]sample.Label, len(g.names))
+	for i, n := range g.names {
+		labels[i] = sample.Label{Name: labelName([]byte(n)), Value: d.values[g.fields[i]]}
+	}
+	list, keep := make([]*series.Series, len(g.metrics)), true
+	for i := range g.metrics {
+		f, err := d.store.Family(g.metrics[i].desc)
+		if err == nil {
+			list[i], err = f.Series(d.src, labels...)
+		}
+		if err != nil {
+			d.src.Problem(whyRefused, 1)
+			keep = false
+		} else if list[i].Other() {
+			keep = false
+		}
+	}
+	if keep {
+		g.known[string(d.key)] = list
+	}
+	return list
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
+)
+
+// log is the plan of a log file that is followed.
+func (p *pipeline) log(s *config.Source) (plan, error) {
+	options := s.LogOptions()
+	if _, err := decode.NewLog(nil, nil, options); err != nil {
+		return plan{}, err
+	}
+	tail := &source.Tail{Path: s.Log.Path, FromStart: s.Log.FromStart, Log: p.env.Log}
+	return plan{
+		lines: func(store *series.Store, src *series.Source, _ decode.Mapper) lineDecoder {
+			d, _ := decode.NewLog(store, src, options) // compiled above
+			return d
+		},
+		follow: tail.Run,
+	}, nil
+}

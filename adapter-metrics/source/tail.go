@@ -1,0 +1,132 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// A Tail follows one log file by its name. A file that is there when it starts is read from its end, as what it
+// holds was counted before; one that appears later, from its beginning. A rename is noticed by the file's
+// identity, and what the old file still gets before the new one exists is read; a truncation by the size.
+type Tail struct {
+	Path      string
+	FromStart bool // read also what the first file holds already
+	Log       *slog.Logger
+
+	file   *os.File
+	offset int64
+	buf    []byte
+	kept   int // bytes of an unfinished line at the start of buf
+}
+
+const (
+	tailPoll       = 100 * time.Millisecond
+	tailBlockBytes = 256 << 10 // and the longest line
+)
+
+// Run follows the file until ctx ends, then reads what is there.
+func (t *Tail) Run(ctx context.Context, to LineDecoder) {
+	t.buf = make([]byte, tailBlockBytes)
+	t.open(!t.FromStart)
+	defer t.close()
+	tick := time.NewTicker(tailPoll)
+	defer tick.Stop()
+	for {
+		t.round(to)
+		select {
+		case <-ctx.Done():
+			t.round(to)
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// round reads what is new, in the file that is open and then in the one that took its name.
+func (t *Tail) round(to LineDecoder) {
+	if t.file == nil {
+		if t.open(false); t.file == nil {
+			return
+		}
+	}
+	t.read(to)
+	here, err := os.Stat(t.Path)
+	if err != nil {
+		return // renamed, and the new one is not there yet: the old one may still grow
+	}
+	open, err := t.file.Stat()
+	switch {
+	case err != nil || !os.SameFile(here, open):
+		t.read(to) // what came between the last read and the rename
+		t.flush(to)
+		t.close()
+		t.open(false)
+		if t.file != nil {
+			t.read(to)
+		}
+	case open.Size() < t.offset:
+		t.offset, t.kept = 0, 0
+		t.read(to)
+	}
+}
+
+func (t *Tail) open(atEnd bool) {
+	file, err := os.Open(t.Path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Log.Warn("log not readable", "path", t.Path, "error", err)
+		}
+		return
+	}
+	t.file, t.offset, t.kept = file, 0, 0
+	if atEnd {
+		if info, err := file.Stat(); err == nil {
+			t.offset = info.Size()
+		}
+	}
+}
+
+func (t *Tail) close() {
+	if t.file != nil {
+		_ = t.file.Close() // only read from
+		t.file = nil
+	}
+}
+
+// read hands on whole lines up to the end of the file. A line that does not fit into the buffer is handed on in
+// pieces, which the decoder counts as lines that it cannot read.
+func (t *Tail) read(to LineDecoder) {
+	for {
+		n, err := t.file.ReadAt(t.buf[t.kept:], t.offset)
+		t.offset += int64(n)
+		have := t.buf[:t.kept+n]
+		end := bytes.LastIndexByte(have, '\n') + 1
+		if end == 0 && len(have) == len(t.buf) {
+			end = len(have)
+		}
+		if end > 0 {
+			to.Decode(have[:end])
+		}
+		t.kept = copy(t.buf, have[end:])
+		if err != nil || n == 0 {
+			if err != nil && !errors.Is(err, io.EOF) {
+				t.Log.Warn("log not readable", "path", t.Path, "error", err)
+			}
+			return
+		}
+	}
+}
+
+// flush hands on the last line of a file that ends without a line feed.
+func (t *Tail) flush(to LineDecoder) {
+	if t.kept > 0 {
+		to.Decode(t.buf[:t.kept])
+		t.kept = 0
+	}
+}
