@@ -4,14 +4,14 @@ package layer4
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"crypto/tls"
 	"net"
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
@@ -28,6 +28,7 @@ type Proxy struct {
 
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{}
+	seen    uint64 // bytes received by all conns when LastActivity was called before
 	running sync.WaitGroup
 	last    atomic.Int64
 }
@@ -47,6 +48,7 @@ func (p *Proxy) Set(up *upstream.Upstream) { p.to.Store(up) }
 func (p *Proxy) Serve(client net.Conn) {
 	p.running.Add(1)
 	defer p.running.Done()
+	p.last.Store(time.Now().UnixNano())
 	if !p.track(client) {
 		client.Close()
 		return
@@ -106,42 +108,6 @@ func (p *Proxy) connect(up *upstream.Upstream, client net.Conn) (net.Conn, *upst
 	}
 }
 
-// join copies both directions until both have ended.
-func (p *Proxy) join(client, server net.Conn) (in, out int64) {
-	var idle *idleTimer
-	if p.idle > 0 {
-		idle = newIdleTimer(p.idle, func() { client.Close(); server.Close() })
-		defer idle.stop()
-	}
-	var up sync.WaitGroup
-	up.Go(func() { in = carry(server, client, idle) })
-	out = carry(client, server, idle)
-	up.Wait()
-	return in, out
-}
-
-// carry copies one direction and passes its end on.
-func carry(to, from net.Conn, idle *idleTimer) int64 {
-	var n int64
-	var err error
-	if idle == nil {
-		n, err = io.Copy(to, from)
-	} else {
-		n, err = io.Copy(to, &watched{from, idle})
-	}
-	if err != nil { // a reset, or the other side is gone: the peer must not take it for a clean end
-		abort(to)
-		from.Close()
-		return n
-	}
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	} else {
-		to.Close()
-	}
-	return n
-}
-
 // abort closes with a reset.
 func abort(c net.Conn) {
 	if t, ok := c.(*net.TCPConn); ok {
@@ -174,15 +140,46 @@ func (p *Proxy) Busy() int {
 	return len(p.conns)
 }
 
-// LastActivity is when a connection ended; now while one is open. Zero before the first.
+// LastActivity is when a connection was made or ended, or when it was last found that bytes had moved since the call before:
+// an idle connection is no activity. Zero before the first.
 func (p *Proxy) LastActivity() time.Time {
-	if p.Busy() > 0 {
-		return time.Now()
+	p.mu.Lock()
+	var sum uint64
+	for c := range p.conns {
+		sum += received(c)
+	}
+	moved := sum != p.seen
+	p.seen = sum
+	p.mu.Unlock()
+	if moved {
+		p.last.Store(time.Now().UnixNano())
 	}
 	if t := p.last.Load(); t != 0 {
 		return time.Unix(0, t)
 	}
 	return time.Time{}
+}
+
+// received asks the kernel, who counts anyway: nothing is counted on the way of the bytes.
+func received(c net.Conn) uint64 {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var n uint64
+	_ = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = info.Bytes_received
+		}
+	})
+	return n
 }
 
 // Close ends all connections at once and waits for their goroutines.
@@ -195,69 +192,4 @@ func (p *Proxy) Close() {
 	p.conns = nil
 	p.mu.Unlock()
 	p.running.Wait()
-}
-
-type idleTimer struct {
-	d time.Duration
-	t *time.Timer
-}
-
-func newIdleTimer(d time.Duration, expired func()) *idleTimer {
-	return &idleTimer{d, time.AfterFunc(d, expired)}
-}
-func (t *idleTimer) touch() { t.t.Reset(t.d) }
-func (t *idleTimer) stop()  { t.t.Stop() }
-
-type watched struct {
-	net.Conn
-	idle *idleTimer
-}
-
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	w.idle.touch()
-	return n, err
-}
-
-// announce sends the PROXY protocol header (haproxy.org, proxy-protocol.txt).
-func announce(server, client net.Conn, version string) error {
-	if version == "" {
-		return nil
-	}
-	_, err := server.Write(header(client.RemoteAddr(), client.LocalAddr(), version))
-	return err
-}
-
-func header(from, to net.Addr, version string) []byte {
-	a, okA := from.(*net.TCPAddr)
-	b, okB := to.(*net.TCPAddr)
-	known := okA && okB
-	var src, dst netip.AddrPort
-	if known {
-		src, dst = a.AddrPort(), b.AddrPort()
-		src = netip.AddrPortFrom(src.Addr().Unmap(), src.Port())
-		dst = netip.AddrPortFrom(dst.Addr().Unmap(), dst.Port())
-	}
-	if version == "v1" {
-		if !known {
-			return []byte("PROXY UNKNOWN\r\n")
-		}
-		family := "TCP4"
-		if src.Addr().Is6() {
-			family = "TCP6"
-		}
-		return fmt.Appendf(nil, "PROXY %s %s %s %d %d\r\n", family, src.Addr(), dst.Addr(), src.Port(), dst.Port())
-	}
-	const signature = "\r\n\r\n\x00\r\nQUIT\n"
-	if !known {
-		return []byte(signature + "\x20\x00\x00\x00") // LOCAL
-	}
-	family := byte(0x11)
-	if src.Addr().Is6() {
-		family = 0x21
-	}
-	body := append(src.Addr().AsSlice(), dst.Addr().AsSlice()...)
-	body = append(body, byte(src.Port()>>8), byte(src.Port()), byte(dst.Port()>>8), byte(dst.Port()))
-	out := append([]byte(strings.Clone(signature)), 0x21, family, byte(len(body)>>8), byte(len(body)))
-	return append(out, body...)
 }
