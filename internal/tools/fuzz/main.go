@@ -1,4 +1,4 @@
-// Fuzz runs every fuzz target of the workspace, one after the other, for as long as -time says.
+// Fuzz runs every fuzz target of the workspace for as long as -time says, one on each processor.
 package main
 
 import (
@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -14,12 +16,12 @@ func main() {
 	each := flag.Duration("time", 30*time.Second, "how long each target runs")
 	flag.Parse()
 	targets, err := list()
-	for i := 0; err == nil && i < len(targets); i++ {
-		fmt.Printf("%d/%d %s %s\n", i+1, len(targets), targets[i].pkg, targets[i].name)
-		err = run("go", "test", targets[i].pkg, "-run=^$", "-fuzz=^"+targets[i].name+"$", "-fuzztime="+each.String())
-	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
+		os.Exit(1)
+	}
+	if failed := runAll(targets, *each); failed > 0 {
+		fmt.Fprintf(os.Stderr, "fuzz: %d of %d targets failed\n", failed, len(targets))
 		os.Exit(1)
 	}
 	fmt.Printf("%d fuzz targets, %s each, nothing found\n", len(targets), *each)
@@ -50,8 +52,30 @@ func list() ([]target, error) {
 	return targets, nil
 }
 
-func run(name string, args ...string) error {
-	c := exec.Command(name, args...)
-	c.Stdout, c.Stderr = os.Stdout, os.Stderr
-	return c.Run()
+// runAll shows the last line of a target that holds, and everything of one that fails.
+func runAll(targets []target, each time.Duration) (failed int) {
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	queue := make(chan target)
+	for range runtime.NumCPU() {
+		workers.Go(func() {
+			for t := range queue {
+				out, err := exec.Command("go", "test", t.pkg, "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each.String(), "-parallel=1").CombinedOutput()
+				mu.Lock()
+				if err != nil {
+					failed++
+					fmt.Printf("FAIL  %s %s\n%s\n", t.pkg, t.name, out)
+				} else {
+					fmt.Printf("ok    %s %s\n", t.pkg, t.name)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, t := range targets {
+		queue <- t
+	}
+	close(queue)
+	workers.Wait()
+	return failed
 }
