@@ -23,5 +23,8 @@ func helper() kit.Helper[config.Config] {
 		Flags:    config.Flags,
 		Start:    start,
 		Explain:  explain,
+		Commands: map[string]kit.Command[config.Config]{
+			"suggest": {Summary: "write rules for a document", NoConfig: true, Run: suggestRules},
+		},
 	}
 }
