@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"cmp"
 	"crypto/md5"
 	"encoding/binary"
 	"fmt"
@@ -24,11 +25,9 @@ func tooBusy(items []Item, it Item) bool {
 	return float64(it.Load().InFlight()+1) > math.Ceil(overload*float64(sum+1)/float64(len(items)))
 }
 
-// ketama is the ring of libketama as twemproxy builds it: 160 points a server, by MD5 of "NAME-i", four points a digest.
-type ketama struct {
-	items []Item
-	ring  []point
-}
+// Continuum is the ring of libketama as twemproxy builds it (nc_ketama.c): 160 points a server, by MD5 of "NAME-i", four
+// points a digest, more or fewer by weight. It is immutable.
+type Continuum struct{ points []point }
 
 type point struct {
 	at   uint32
@@ -37,32 +36,49 @@ type point struct {
 
 const pointsPerServer = 160
 
-func newKetama(items []Item) *ketama { return &ketama{items, Ring(items)} }
-
-// Ring builds the continuum. The share of an item's points follows its weight.
-func Ring(items []Item) []point {
-	var ring []point
-	total := totalWeight(items)
-	for i, it := range items {
-		share := float64(it.Weight()) / float64(total)
-		digests := int(math.Floor(share*pointsPerServer/4*float64(len(items)) + 0.0000000001))
+// NewContinuum builds the ring of servers by name; weights are at least 1.
+func NewContinuum(names []string, weights []int) *Continuum {
+	c, total := &Continuum{}, 0
+	for _, w := range weights {
+		total += w
+	}
+	for i, name := range names {
+		// The arithmetic of twemproxy, in single precision: rounding decides how many points there are.
+		share := float32(weights[i]) / float32(total)
+		digests := int(math.Floor(float64(float32(float64(float32(float32(share*pointsPerServer)/4)*float32(len(names))) + 0.0000000001))))
 		for d := range digests {
-			sum := md5.Sum(fmt.Appendf(nil, "%s-%d", it.Name(), d))
+			sum := md5.Sum(fmt.Appendf(nil, "%s-%d", name, d))
 			for k := range 4 {
-				ring = append(ring, point{binary.LittleEndian.Uint32(sum[4*k:]), i})
+				c.points = append(c.points, point{binary.LittleEndian.Uint32(sum[4*k:]), i})
 			}
 		}
 	}
-	slices.SortStableFunc(ring, func(a, b point) int {
-		if a.at < b.at {
-			return -1
-		}
-		if a.at > b.at {
-			return 1
-		}
-		return 0
-	})
-	return ring
+	slices.SortStableFunc(c.points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	return c
+}
+
+// At is the server of a hash: the one at the first point that is not below it.
+func (c *Continuum) At(hash uint32) int { return c.points[c.start(hash)].item }
+
+func (c *Continuum) start(hash uint32) int {
+	i := sort.Search(len(c.points), func(i int) bool { return c.points[i].at >= hash })
+	return i % len(c.points)
+}
+
+// ketama picks by the continuum, with bounded load.
+type ketama struct {
+	items []Item
+	ring  []point
+	from  *Continuum
+}
+
+func newKetama(items []Item) *ketama {
+	names, weights := make([]string, len(items)), make([]int, len(items))
+	for i, it := range items {
+		names[i], weights[i] = it.Name(), it.Weight()
+	}
+	c := NewContinuum(names, weights)
+	return &ketama{items, c.points, c}
 }
 
 func (p *ketama) Pick(q Query, _ time.Time) Item {
@@ -70,8 +86,8 @@ func (p *ketama) Pick(q Query, _ time.Time) Item {
 	if !q.Hashed {
 		h = rand.Uint32()
 	}
-	start := sort.Search(len(p.ring), func(i int) bool { return p.ring[i].at >= h })
-	first := p.items[p.ring[start%len(p.ring)].item]
+	start := p.from.start(h)
+	first := p.items[p.ring[start].item]
 	for i := range p.ring {
 		it := p.items[p.ring[(start+i)%len(p.ring)].item]
 		if !tried(q, it) && !tooBusy(p.items, it) {

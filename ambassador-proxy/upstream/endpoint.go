@@ -35,6 +35,9 @@ func (e *Endpoint) Weight() int         { return max(e.addr.Weight, 1) }
 func (e *Endpoint) Name() string        { return e.addr.Addr }
 func (e *Endpoint) Address() string     { return e.addr.Addr }
 
+// Host is the name that was resolved to the address.
+func (e *Endpoint) Host() string { return e.addr.Name }
+
 // State is the endpoint's health.
 func (e *Endpoint) State() health.State { s, _ := e.record.State(); return s }
 
