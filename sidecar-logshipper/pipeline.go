@@ -58,6 +58,7 @@ func newPipeline(c *config.Config, env kit.Env, spools string, from *checkpoint.
 	}
 	p.set = tail.New(tail.Config{
 		Inputs: inputs, Lanes: names, StartAtEnd: c.Start == "end", Salt: env.Pod.UID + "/" + env.Pod.Container, Log: env.Log,
+		Bounds: tail.Bounds{Held: int64(c.MaxHeld), Age: c.MaxAge.D()},
 	}, count.tail, from)
 	memory := semaphore.NewWeighted(int64(c.Memory))
 	dead := deliver.NewDeadLetters(stateDir(c))

@@ -17,6 +17,8 @@ type encoder struct {
 	routes []Route // by input
 	rec    record.Record
 	count  *Counters
+	// dropped is how many records the stages have dropped so far.
+	dropped int
 }
 
 // encode appends the body of pieces to dst. The first time it runs the stages and notes what they keep; later, for the parts
@@ -45,6 +47,7 @@ func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 		if !decided {
 			p.keep = append(p.keep, drop == "")
 			if drop != "" {
+				e.dropped++
 				e.count.Dropped.WithLabelValues(drop).Inc()
 				e.count.DroppedBytes.WithLabelValues(drop).Add(float64(end - start))
 			}

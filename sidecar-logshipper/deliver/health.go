@@ -83,6 +83,7 @@ type Counters struct {
 	Dropped      *prometheus.CounterVec // reason
 	DroppedBytes *prometheus.CounterVec // reason
 	InFlight     prometheus.Gauge
+	Read, Shaped prometheus.Counter // of the stages
 }
 
 // NewCounters registers them; dropped and droppedBytes are shared with the other stages.
@@ -94,6 +95,8 @@ func NewCounters(r prometheus.Registerer, dropped, droppedBytes *prometheus.Coun
 		InFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "logshipper_memory_in_flight_bytes", Help: "Memory taken by what is read and not yet acknowledged; bounded by --memory."}),
 		Dropped:  dropped, DroppedBytes: droppedBytes,
 	}
-	r.MustRegister(c.Records, c.Bytes, c.Retries, c.InFlight)
+	stages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_records_total", Help: "Records that have passed a stage, for all outputs together: read, and shaped (left after parse and shape)."}, []string{"stage"})
+	c.Read, c.Shaped = stages.WithLabelValues("read"), stages.WithLabelValues("shaped")
+	r.MustRegister(c.Records, c.Bytes, c.Retries, c.InFlight, stages)
 	return c
 }

@@ -198,7 +198,10 @@ func (f *filler) handOver(ctx context.Context) {
 	b := f.b
 	f.b = nil
 	f.encoding.Lock()
+	dropped := f.enc.dropped
 	b.body, b.records = f.enc.encode(b.body[:0], b.pieces)
+	f.count.Read.Add(float64(b.records + f.enc.dropped - dropped))
+	f.count.Shaped.Add(float64(b.records))
 	f.encoding.Unlock()
 	select {
 	case f.full <- b:

@@ -182,6 +182,9 @@ func (s *Set) move(lane int, g *Generation, next int64, used []byte, nothingToAc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &g.cursors[lane]
+	if next < c.read {
+		return // dropped meanwhile
+	}
 	s.count.Read.Add(float64(next - c.read))
 	c.read, c.stuckAt = next, -1
 	c.tail = append(c.tail[:0], used[max(0, len(used)-markerBytes):]...)

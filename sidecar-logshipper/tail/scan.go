@@ -49,6 +49,7 @@ func (s *Set) scan() {
 		s.see(m.File, m.input)
 	}
 	s.lateWrites()
+	s.enforce(started)
 	s.retire(started)
 	s.mapDirectories()
 	s.mu.Lock()

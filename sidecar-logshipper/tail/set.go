@@ -49,6 +49,7 @@ type Config struct {
 	// Salt makes generations unique between Pods whose volumes have equal inode numbers.
 	Salt string
 	Log  *slog.Logger
+	Bounds
 }
 
 // Set is all generations that are being followed. Its methods may be called from any goroutine.
@@ -56,6 +57,7 @@ type Set struct {
 	inputs  []Input
 	lanes   []string
 	atEnd   bool
+	bounds  Bounds
 	salt    string
 	log     *slog.Logger
 	count   *Counters
@@ -84,7 +86,7 @@ type Set struct {
 // New continues from a saved state and looks at the files once, so that reading can start.
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
-		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, log: c.Log, count: count,
+		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
 		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
@@ -207,6 +209,9 @@ func (s *Set) Acknowledge(lane int, segments []Segment, state string) {
 	defer s.mu.Unlock()
 	for i := range segments {
 		seg := &segments[i]
+		if seg.Chunk.Next < seg.Generation.cursors[lane].acked.Offset {
+			continue // dropped meanwhile
+		}
 		seg.Generation.cursors[lane].acked = checkpoint.Position{Offset: seg.Chunk.Next, Marker: seg.marker}
 	}
 	if state != "" {

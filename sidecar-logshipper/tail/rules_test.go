@@ -1,0 +1,233 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
+)
+
+// follow makes a set of dir/*.log for one output, which nobody runs.
+func follow(t *testing.T, dir string, b Bounds, from *checkpoint.State) *Set {
+	t.Helper()
+	log, _ := kittest.Logs(t)
+	s := New(Config{
+		Inputs: []Input{{Globs: find.Globs{Paths: []string{filepath.Join(dir, "*.log*")}}, MaxLine: 1 << 20, Overlong: OverlongTruncate}},
+		Lanes:  []string{"out"}, Bounds: b, Log: log,
+	}, NewCounters(prometheus.NewRegistry()), from)
+	t.Cleanup(func() { s.bell.Close(); s.Close() })
+	return s
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readAll takes what is ready, acknowledges it, and returns it.
+func readAll(s *Set) string {
+	var b strings.Builder
+	buf := make([]byte, 64<<10)
+	for ready := s.Ready(0, nil); len(ready) > 0; ready = s.Ready(0, nil) {
+		seg, _, verdict := s.Read(0, ready[0], buf, nil, nil)
+		if verdict == Took {
+			b.Write(seg.Chunk.Data)
+			s.Acknowledge(0, []Segment{seg}, "")
+		}
+	}
+	return b.String()
+}
+
+// failing is a file on a disk that does not answer.
+type failing struct{ source }
+
+func (failing) ReadAt([]byte, int64) (int, error) { return 0, errors.New("input/output error") }
+
+func TestReadError_PausesTheFileAndLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "one\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	g, good := s.order[0], s.order[0].src
+	g.src = failing{good}
+	if got := readAll(s); got != "" || len(s.Ready(0, nil)) != 0 {
+		t.Fatalf("read %q from a broken disk, ready again: %d", got, len(s.Ready(0, nil)))
+	}
+	if s.Backlog(0) != 4 {
+		t.Errorf("the backlog is %d, want the unread 4 bytes", s.Backlog(0))
+	}
+	g.src = good
+	g.cursors[0].pauseUntil = time.Now()
+	if got := readAll(s); got != "one\n" {
+		t.Errorf("after the pause %q was read", got)
+	}
+}
+
+func TestPolling_SeesNewFilesAndNewLinesWithoutABell(t *testing.T) {
+	dir := t.TempDir()
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	s.bell.Close()
+	s.bell = &find.Bell{} // what NewBell returns where inotify cannot be had
+	if !s.bell.Polling() {
+		t.Fatal("a bell without inotify is not polling")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	for _, text := range []string{"first\n", "second\n"} {
+		put(t, dir+"/a.log", text)
+		kittest.Eventually(t, 10*time.Second, func() bool { return readAll(s) == text }, text)
+	}
+}
+
+func TestShortFiles_AreReadAtOnceAndEqualOnesAreDifferentFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"/a.log", "/b.log", "/c.log"} {
+		put(t, dir+name, "x\n")
+	}
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	if got := readAll(s); got != "x\nx\nx\n" {
+		t.Errorf("three equal short files gave %q", got)
+	}
+}
+
+func TestReusedInode_IsANewFile(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "the same head\nold\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	readAll(s)
+	state := s.Snapshot()
+	state.Saved = time.Now()
+	// The next file has its inode and another birth, or no birth where the file system keeps none: both must be seen.
+	for _, birth := range []int64{state.Files[0].Key.Birth - 1, 0} {
+		if err := os.WriteFile(dir+"/a.log", []byte("the same head\nnew, and longer than the old one\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now, err := find.Stat(dir + "/a.log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.Files[0].Key = now.Key; birth != 0 {
+			state.Files[0].Key.Birth = birth
+		}
+		again := follow(t, dir, Bounds{}, state)
+		if got := readAll(again); !strings.HasPrefix(got, "the same head\nnew") {
+			t.Errorf("of the file with the reused inode %q was read", got)
+		}
+	}
+}
+
+func TestTombstone_KeepsACopyThatIsMatchedLateFromBeingReadTwice(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "one\ntwo\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	readAll(s)
+	if err := os.Rename(dir+"/a.log", dir+"/a.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	s.retire(time.Now().Add(lingerTime + time.Second))
+	if len(s.order) != 0 || len(s.tombstones) != 1 {
+		t.Fatalf("%d files are held and %d tombstones left, want 0 and 1", len(s.order), len(s.tombstones))
+	}
+	data, err := os.ReadFile(dir + "/a.log.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir+"/a.log.2", string(data)) // a backup of it
+	state := s.Snapshot()
+	state.Saved = time.Now()
+	again := follow(t, dir, Bounds{}, state) // the tombstone is persistent
+	again.scan()
+	if got := readAll(again); got != "" {
+		t.Errorf("%q was read twice", got)
+	}
+	again.retire(time.Now().Add(tombstoneLife + time.Hour))
+	for _, stone := range again.tombstones {
+		if time.Since(stone.Finished) > time.Minute {
+			t.Errorf("tombstone of %s outlived its time", stone.Path)
+		}
+	}
+}
+
+func TestMaxHeld_DropsTheOldestDeletedFileAndCountsIt(t *testing.T) {
+	dir := t.TempDir()
+	s := follow(t, dir, Bounds{Held: 1500}, &checkpoint.State{})
+	line := strings.Repeat("x", 99) + "\n"
+	for i := range 3 {
+		name := fmt.Sprintf("%s/%d.log", dir, i)
+		put(t, name, fmt.Sprintf("%d", i)+strings.Repeat(line, 10))
+		s.scan()
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		s.scan()
+	}
+	got := readAll(s)
+	if strings.HasPrefix(got, "0") || !strings.Contains(got, "2x") || len(got) != 1001 {
+		t.Errorf("%d bytes that begin with %q were read, want the 1001 of the newest file alone", len(got), got[:1])
+	}
+	if n := testutil.ToFloat64(s.count.DroppedRecords.WithLabelValues("max_held")); n != 20 {
+		t.Errorf("%v records are counted as dropped, want 20", n)
+	}
+}
+
+func TestMaxAge_DropsARotatedFileThatIsTooOldAndNeverALiveOne(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "old\n")
+	put(t, dir+"/live.log", "old but live\n")
+	s := follow(t, dir, Bounds{Age: time.Hour}, &checkpoint.State{})
+	long := time.Now().Add(-2 * time.Hour)
+	for _, name := range []string{"/a.log", "/live.log"} {
+		if err := os.Chtimes(dir+name, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(dir+"/a.log", dir+"/a.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	if got := readAll(s); got != "old but live\n" {
+		t.Errorf("%q was read", got)
+	}
+	if n := testutil.ToFloat64(s.count.DroppedRecords.WithLabelValues("max_age")); n != 1 {
+		t.Errorf("%v records are counted as dropped, want 1", n)
+	}
+}
+
+func TestDrop_IsNotUndoneByABatchThatWasUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", strings.Repeat("line\n", 1000))
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	g := s.Ready(0, nil)[0]
+	seg, _, _ := s.Read(0, g, make([]byte, 3000), nil, nil)
+	s.drop(g, "max_age")
+	s.Acknowledge(0, []Segment{seg}, "")
+	if left := s.Backlog(0); left != 0 || !slices.Contains(s.order, g) {
+		t.Errorf("%d bytes are left to deliver of a dropped file", left)
+	}
+	if s.retire(time.Now()); len(s.order) != 0 {
+		t.Error("the dropped file is still held")
+	}
+}
