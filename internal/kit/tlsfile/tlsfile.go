@@ -55,30 +55,12 @@ type Source struct {
 	cert   atomic.Pointer[tls.Certificate]
 	roots  atomic.Pointer[x509.CertPool]
 
-	sessions sessions
-}
-
-// sessions are forgotten when the files are read again: a resumed session would go on showing the certificate that it
-// began with.
-type sessions struct {
-	current atomic.Pointer[tls.ClientSessionCache]
-}
-
-func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
-	return (*s.current.Load()).Get(key)
-}
-func (s *sessions) Put(key string, state *tls.ClientSessionState) {
-	(*s.current.Load()).Put(key, state)
-}
-
-func (s *sessions) forget() {
-	fresh := tls.NewLRUClientSessionCache(64)
-	s.current.Store(&fresh)
+	sessions tls.ClientSessionCache
 }
 
 // New reads the files once; the error names the file. Watch follows them afterwards.
 func New(c Client) (*Source, error) {
-	s := &Source{client: c}
+	s := &Source{client: c, sessions: tls.NewLRUClientSessionCache(64)}
 	return s, s.Reload()
 }
 
@@ -105,7 +87,6 @@ func (s *Source) Reload() error {
 	}
 	s.cert.Store(cert)
 	s.roots.Store(roots)
-	s.sessions.forget()
 	return nil
 }
 
@@ -149,9 +130,13 @@ func (s *Source) Config(host string) *tls.Config {
 	c := &tls.Config{
 		MinVersion:           tls.VersionTLS12,
 		ServerName:           name,
-		ClientSessionCache:   &s.sessions,
 		GetClientCertificate: s.certificate,
 		InsecureSkipVerify:   true,
+	}
+	// A session that is resumed goes on showing the certificate that it began with, and its ticket may be read, and kept,
+	// long after the certificate has rotated: with one, every handshake is a full one.
+	if s.client.Cert == "" {
+		c.ClientSessionCache = s.sessions
 	}
 	if s.client.MinVersion == "1.3" {
 		c.MinVersion = tls.VersionTLS13

@@ -207,3 +207,37 @@ func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing
 		t.Errorf("after a broken certificate the server saw %q, want two", got)
 	}
 }
+
+func TestConfig_IsNotResumedByATicketThatIsReadAfterTheCertificateHasRotated(t *testing.T) {
+	a := newAuthority(t)
+	address, clients := a.server("db")
+	for _, name := range []string{"one", "two"} {
+		a.issue(name)
+	}
+	s, err := New(Client{CA: filepath.Join(a.dir, "ca.pem"), Cert: filepath.Join(a.dir, "one.crt"), Key: filepath.Join(a.dir, "one.key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.Config("db")
+	old, err := tls.Dial("tcp", address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	<-clients
+	for _, kind := range []string{"crt", "key"} {
+		if err := os.Rename(filepath.Join(a.dir, "two."+kind), filepath.Join(a.dir, "one."+kind)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = old.Read(make([]byte, 1)) // the tickets, then the end
+	if err := dial(t, address, config); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-clients; got != "two" {
+		t.Errorf("the server saw %q, want two", got)
+	}
+}
