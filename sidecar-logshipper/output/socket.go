@@ -35,9 +35,12 @@ func unsent(conn net.Conn) (n int, err error) {
 
 // peerClosed looks, all but without waiting, whether the peer has ended the connection. Servers of syslog never send, but
 // TLS does, so its records have to be read before the end behind them shows.
-func peerClosed(conn net.Conn) bool {
+func peerClosed(conn net.Conn) bool { return closedWithin(conn, time.Millisecond) }
+
+// closedWithin waits so long for the end of a TLS connection; of others it sees what the kernel knows.
+func closedWithin(conn net.Conn, wait time.Duration) bool {
 	if t, ok := conn.(*tls.Conn); ok {
-		_ = t.SetReadDeadline(time.Now().Add(time.Millisecond))
+		_ = t.SetReadDeadline(time.Now().Add(wait))
 		_, err := t.Read(make([]byte, 1))
 		_ = t.SetReadDeadline(time.Time{})
 		return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)

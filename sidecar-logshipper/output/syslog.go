@@ -32,6 +32,10 @@ type SyslogConfig struct {
 
 const defaultFacility = 16
 
+// refusalTime is how long a new TLS connection may take to be refused: in TLS 1.3 the server looks at the client's
+// certificate after the handshake has ended on this side, and what is sent meanwhile would seem to be taken.
+const refusalTime = 200 * time.Millisecond
+
 // Syslog sends RFC 5424 messages with octet counting (RFC 6587, RFC 5425), or one a datagram over UDP (RFC 5426).
 //
 // Syslog has no acknowledgement. Over TCP and TLS a batch counts as taken when the peer's kernel has confirmed every byte
@@ -268,6 +272,10 @@ func (s *Syslog) connect(ctx context.Context) error {
 	case "tls":
 		d := tls.Dialer{NetDialer: dialer, Config: s.files.Config(s.host)}
 		s.conn, err = d.DialContext(ctx, "tcp", s.address)
+		if err == nil && closedWithin(s.conn, refusalTime) {
+			s.disconnect()
+			err = errors.New("the server refused the TLS connection (does it want a client certificate?)")
+		}
 	default:
 		s.conn, err = dialer.DialContext(ctx, s.network, s.address)
 	}
