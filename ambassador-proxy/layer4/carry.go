@@ -39,8 +39,8 @@ func carry(to, from net.Conn, idle *idleTimer) int64 {
 
 const (
 	bufferBytes = 16 << 10
-	fullReads   = 4        // in a row that make a stream of it
-	spliceBytes = 16 << 20 // that a stream is trusted to go on for
+	fullReads   = 4       // in a row that make a stream of it
+	spliceBytes = 4 << 20 // that a stream is trusted to go on for
 )
 
 // move copies until the end. A message is cheaper to carry through a buffer than through the kernel's pipe, a stream the
