@@ -24,6 +24,14 @@ func TestStatsD_OverUDPBecomesSeries(t *testing.T) {
 		`adapter_unmatched_total{source="statsd"} 0`, `adapter_statsd_lines_total{source="statsd"} 3`)
 }
 
+func TestStatsD_TimerIsInMillisecondsWhateverItsRuleSays(t *testing.T) {
+	port := kittest.FreePort(t)
+	admin, _, _ := configured(t, "sources:\n- statsd: {listen: ['udp://127.0.0.1:"+port+"']}\n  rules:\n  - {match: a, name: a, unit: ms}\n  - {match: b, name: b, unit: s}\n  - {match: c, name: c}\n")
+	send(t, "udp", "127.0.0.1:"+port, "a:250|ms\nb:250|ms\nc:250|ms")
+	shows(t, admin, "a_seconds_sum 0.25")
+	mustHave(t, scrape(t, admin), "b_seconds_sum 0.25", "c_sum 0.25")
+}
+
 func TestSource_ThatIsAbsentIsANormalState(t *testing.T) {
 	shop, other := newApp(t, ""), newApp(t, `{"b":1}`)
 	admin, _, _ := configured(t, "sources:\n- {name: shop, json: {url: "+shop.URL+"}}\n- {name: other, json: {url: "+other.URL+"}}\n")

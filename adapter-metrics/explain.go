@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
@@ -12,51 +13,129 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 )
 
-// explain reads a JSON document and shows what each of its values becomes under the first source's rules.
-func explain(_ context.Context, c *config.Config, in kit.Invocation) error {
-	doc, err := io.ReadAll(io.LimitReader(in.Stdin, 64<<20))
+// explain reads what a source would read from standard input and shows, value by value, which rule it met and what it
+// became; then the page, and what a linter says of it.
+func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
+	name := ""
+	if len(in.Args) > 0 {
+		name = in.Args[0]
+	}
+	r, err := rehearse(ctx, c, name, in.Env)
 	if err != nil {
 		return err
 	}
-	set, err := rules.New(c.Sources[0].Rules, c.Prefix)
+	var input []byte
+	if r.source.config.Resources == nil {
+		if input, err = io.ReadAll(io.LimitReader(in.Stdin, maxInput)); err != nil {
+			return err
+		}
+	}
+	list, err := r.source.config.AllRules()
 	if err != nil {
 		return err
 	}
-	return decode.JSON(doc, explainer{set.Walk(), in.Stdout})
+	set, err := rules.New(list, c.Prefix)
+	if err != nil {
+		return err
+	}
+	e := &explainer{Walk: set.Walk(), out: in.Stdout}
+	r.watch, r.pipeline.observe = e, e.mapper
+	failed := r.play(ctx, input)
+	fmt.Fprintf(in.Stdout, "\n# %d values: %d by a rule, %d by their path, %d texts that no rule wants\n%s", e.ruled+e.named+e.texts, e.ruled, e.named, e.texts, r.page())
+	for _, p := range r.problems() {
+		fmt.Fprintln(in.Stdout, "# problem:", p)
+	}
+	for _, p := range r.lint() {
+		fmt.Fprintln(in.Stdout, "# lint:", p)
+	}
+	if failed != nil {
+		return kit.Usage("explain: %v", failed)
+	}
+	return nil
 }
 
 type explainer struct {
 	*rules.Walk
-	out io.Writer
+	out                 io.Writer
+	ruled, named, texts int
 }
 
-func (e explainer) Leaf(s *sample.Sample) {
-	if e.Match(s, func(o *rules.Outcome) { e.print(s, o, "rule "+o.Rule.Match+o.Rule.Regex) }) {
-		return
-	}
-	if s.Numeric {
+// Leaf implements decode.Walker.
+func (e *explainer) Leaf(s *sample.Sample) {
+	switch {
+	case e.Match(s, func(o *rules.Outcome) { e.print(s, o, "rule "+o.Rule.Match+o.Rule.Regex) }):
+		e.ruled++
+	case s.Numeric:
+		e.named++
 		o := e.Default(s)
-		e.print(s, &o, "no rule")
+		e.print(s, &o, "no rule: named by its path")
+	default:
+		e.texts++
+		fmt.Fprintf(e.out, "%s = %q  →  nothing  (a text, and no rule makes a number of it: map:, parse: or type: info)\n", path(s), s.Text)
 	}
 }
 
-func (e explainer) print(s *sample.Sample, o *rules.Outcome, why string) {
-	what := "dropped"
-	if !o.Drop {
-		what = o.Desc.Name + "{"
-		for i, l := range o.Labels {
-			if i > 0 {
-				what += ","
-			}
-			what += fmt.Sprintf("%s=%q", l.Name, l.Value)
+func (b both) Leaf(s *sample.Sample) { b[0].Leaf(s); b[1].Leaf(s) }
+
+func (e *explainer) print(s *sample.Sample, o *rules.Outcome, why string) {
+	switch {
+	case o.Drop:
+		fmt.Fprintf(e.out, "%s = %s  →  dropped  (%s)\n", path(s), s.Text, why)
+	case !o.OK:
+		fmt.Fprintf(e.out, "%s = %q  →  nothing  (%s, but it is no number)\n", path(s), s.Text, why)
+	default:
+		if o.Factor != 1 {
+			why += fmt.Sprintf(", × %g", o.Factor)
 		}
-		what += fmt.Sprintf("} %g", o.Value)
+		fmt.Fprintf(e.out, "%s = %s  →  %s %g  %s  (%s)\n", path(s), s.Text, metric(o.Desc.Name, o.Labels), o.Value, o.Desc.Type, why)
 	}
+}
+
+// mapper shows what happens to pushed names; each is mapped once, however many lines have it.
+func (e *explainer) mapper(inner decode.Mapper) decode.Mapper { return &watched{e, inner} }
+
+type watched struct {
+	*explainer
+	inner decode.Mapper // or nil
+}
+
+// Map implements decode.Mapper.
+func (w *watched) Map(s *sample.Sample) (m decode.Mapping, ok bool) {
+	if w.inner != nil {
+		m, ok = w.inner.Map(s)
+	}
+	shown, why := m, "a rule"
+	if ok {
+		w.ruled++
+	} else {
+		w.named++
+		shown, why = decode.DefaultMapping(s), "no rule: named by its path"
+	}
+	if m.Drop {
+		fmt.Fprintf(w.out, "%s %s  →  dropped  (%s)\n", path(s), s.Kind, why)
+	} else {
+		fmt.Fprintf(w.out, "%s %s  →  %s  %s  (%s)\n", path(s), s.Kind, metric(shown.Desc.Name, shown.Labels), shown.Desc.Type, why)
+	}
+	return m, ok
+}
+
+func metric(name string, labels []sample.Label) string {
+	if len(labels) == 0 {
+		return name
+	}
+	var parts []string
+	for _, l := range labels {
+		if len(l.Value) > 0 {
+			parts = append(parts, fmt.Sprintf("%s=%q", l.Name, l.Value))
+		}
+	}
+	return name + "{" + strings.Join(parts, ",") + "}"
+}
+
+func path(s *sample.Sample) string {
+	parts := make([]string, len(s.Path))
 	for i, segment := range s.Path {
-		if i > 0 {
-			fmt.Fprint(e.out, ".")
-		}
-		fmt.Fprintf(e.out, "%s", segment)
+		parts[i] = strings.ReplaceAll(string(segment), ".", `\.`)
 	}
-	fmt.Fprintf(e.out, " = %s  →  %s  (%s)\n", s.Text, what, why)
+	return strings.Join(parts, ".")
 }

@@ -23,6 +23,7 @@ func helper() kit.Helper[config.Config] {
 		Flags:    config.Flags,
 		Start:    start,
 		Explain:  explain,
+		Check:    check,
 		Commands: map[string]kit.Command[config.Config]{
 			"suggest": {Summary: "write rules for a document", NoConfig: true, Run: suggestRules},
 		},

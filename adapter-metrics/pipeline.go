@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
@@ -29,6 +30,8 @@ type pipeline struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	observe func(decode.Mapper) decode.Mapper // what explain puts before the rules of pushed names
 }
 
 // snapshot is one configuration at work.
@@ -154,7 +157,11 @@ func (r *running) compile(p *pipeline, pl plan) error {
 		r.pull = &pull{name: r.config.Name, fetch: pl.fetch, decode: pl.decode, feed: set.Feed(p.store, r.src), src: r.src, errors: map[string]uint64{}}
 	}
 	if pl.lines != nil {
-		r.decoder = pl.lines(p.store, r.src, mapper(set))
+		m := mapper(set)
+		if p.observe != nil {
+			m = p.observe(m)
+		}
+		r.decoder = pl.lines(p.store, r.src, m)
 	}
 	return nil
 }

@@ -120,6 +120,9 @@ func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
 		if o.Desc != nil {
 			out.Desc = *o.Desc
 		}
+		if s.Kind == sample.Timer && o.Rule.Unit != "" {
+			out.Scale = o.Rule.Scale // the decoder makes seconds of a timer's milliseconds, whatever the rule calls them
+		}
 	})
 	s.Path = path
 	return out, matched

@@ -18,6 +18,14 @@ type Config struct {
 	Prefix      string   `yaml:"prefix" doc:"First part of the names of values that no rule describes."`
 	Sources     []Source `yaml:"sources" doc:"Where statistics come from."`
 	Limits      Limits   `yaml:"limits,omitempty"`
+	Tests       []Test   `yaml:"tests,omitempty" doc:"Inputs and what they become; check runs them."`
+}
+
+// Test is a sample of what a source says and the metrics that it becomes. Paths are relative to the working directory.
+type Test struct {
+	Source string `yaml:"source" doc:"Name of the source."`
+	Input  string `yaml:"input" doc:"File with what the source says."`
+	Expect string `yaml:"expect" doc:"File with the metrics; comments and the order do not count."`
 }
 
 // Limits bound what is kept, whatever an app sends.
