@@ -164,9 +164,7 @@ func bulkError(answer []byte, records int) error {
 	}
 	partial := &Partial{}
 	for i, item := range a.Items {
-		for _, s := range item {
-			partial.add(i, s)
-		}
+		partial.add(i, item)
 	}
 	if partial.Err == nil {
 		return nil
@@ -174,12 +172,17 @@ func bulkError(answer []byte, records int) error {
 	return partial
 }
 
-func (p *Partial) add(i int, s bulkStatus) {
+// add sorts one item, an object with one member. What says nothing about its record is sent again.
+func (p *Partial) add(i int, item map[string]bulkStatus) {
+	var s bulkStatus
+	for _, only := range item {
+		s = only
+	}
 	reason := fmt.Sprintf("%d %s: %s", s.Status, s.Error.Type, s.Error.Reason)
 	switch {
-	case s.Status < 300, s.Status == http.StatusConflict:
+	case s.Status >= 200 && s.Status < 300, s.Status == http.StatusConflict:
 		return
-	case s.Status == http.StatusTooManyRequests, s.Status >= 500, s.Status == http.StatusUnauthorized, s.Status == http.StatusForbidden:
+	case len(item) != 1, s.Status < 200, s.Status == http.StatusTooManyRequests, s.Status >= 500, s.Status == http.StatusUnauthorized, s.Status == http.StatusForbidden:
 		p.Retry = append(p.Retry, i)
 	default:
 		p.Rejected = append(p.Rejected, RejectedItem{Index: i, Reason: reason})
