@@ -41,7 +41,7 @@ type Input struct {
 	Paths        []string `yaml:"paths" doc:"Globs; ** crosses directories, {a,b} is a choice. Or a stream: - (standard input), unix:/path, or a named pipe."`
 	Exclude      []string `yaml:"exclude,omitempty" doc:"Globs to leave out; without a slash they match the file name."`
 	parse.Config `yaml:",inline"`
-	MaxLine      conf.Size `yaml:"max_line,omitempty" doc:"Longest record, at least 256KiB."`
+	MaxLine      conf.Size `yaml:"max_line,omitempty" doc:"Longest record; default 1MiB."`
 	MaxLineMode  string    `yaml:"max_line_mode,omitempty" enum:"truncate,split,drop" doc:"What happens to a longer one; it is counted either way."`
 }
 
@@ -174,8 +174,8 @@ func (in *Input) validate(p *conf.Problems, path string) {
 		}
 	}
 	in.Config.Validate(p, path)
-	if in.MaxLine < 256<<10 || in.MaxLine > 64<<20 {
-		p.Add(path+".max_line", fmt.Sprintf("%s is not between 256KiB and 64MiB", in.MaxLine), "")
+	if in.MaxLine < 1<<10 || in.MaxLine > 64<<20 {
+		p.Add(path+".max_line", fmt.Sprintf("%s is not between 1KiB and 64MiB", in.MaxLine), "")
 	}
 }
 

@@ -62,11 +62,18 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	data, atEnd := buf[prefix:n], n < len(buf)
 	limit := len(buf)-Margin >= s.inputs[g.Input].MaxLine
 	data, ends = complete(data, framer, ends, atEnd, phase, limit)
+	if most := s.inputs[g.Input].MaxLine; len(data) > most {
+		start, end := firstLonger(data, ends, most)
+		if end > 0 && start == 0 {
+			return s.overlong(lane, g, src, c.read, buf, phase, c.read+int64(end))
+		}
+		data, ends = before(data, ends, start)
+	}
 	switch {
 	case len(data) > 0:
 		return s.take(lane, g, c.read, buf[:prefix+len(data)], data, ends)
 	case !atEnd && limit:
-		return s.overlong(lane, g, src, c.read, buf, phase)
+		return s.overlong(lane, g, src, c.read, buf, phase, 0)
 	case !atEnd:
 		return Segment{}, 0, Full
 	}
@@ -101,8 +108,42 @@ func (s *Set) take(lane int, g *Generation, at int64, used, data []byte, ends []
 	return seg, len(used), Took
 }
 
-// overlong handles a record that is longer than max_line: it looks for its end and applies the policy.
-func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte, phase int) (Segment, int, Verdict) {
+// firstLonger is where the first record of more than most bytes begins and ends; start is len(data) and end 0 without one.
+// Lines are skipped in strides of most bytes, so that looking costs next to nothing.
+func firstLonger(data []byte, ends []int, most int) (start, end int) {
+	for _, e := range ends {
+		if e-start > most+1 {
+			return start, e
+		}
+		start = e
+	}
+	if ends != nil {
+		return len(data), 0
+	}
+	for len(data)-start > most+1 {
+		newline := bytes.LastIndexByte(data[start:start+most+1], '\n')
+		if newline < 0 {
+			if n := bytes.IndexByte(data[start:], '\n'); n >= 0 {
+				return start, start + n + 1
+			}
+			return start, len(data)
+		}
+		start += newline + 1
+	}
+	return len(data), 0
+}
+
+// before is the records that end at or before at.
+func before(data []byte, ends []int, at int) ([]byte, []int) {
+	n := len(ends)
+	for n > 0 && ends[n-1] > at {
+		n--
+	}
+	return data[:at], ends[:n]
+}
+
+// overlong handles a record that is longer than max_line: it looks for its end, unless that is known, and applies the policy.
+func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte, phase int, end int64) (Segment, int, Verdict) {
 	in := &s.inputs[g.Input]
 	s.mu.Lock()
 	prefix := len(g.cursors[lane].tail)
@@ -112,7 +153,10 @@ func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte
 		s.count.Overlong.Inc()
 		return s.take(lane, g, at, buf[:prefix+in.MaxLine], data, []int{in.MaxLine})
 	}
-	next, found := findNewline(src, at+int64(in.MaxLine))
+	next, found := end, end > 0
+	if !found {
+		next, found = findNewline(src, at+int64(in.MaxLine))
+	}
 	if !found && phase < phaseSettled {
 		s.stuck(lane, g, next, phase)
 		return Segment{}, 0, Nothing
