@@ -368,7 +368,7 @@ func TestInjectedCredentials_ReplaceTheAppsAndRotate(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	os.WriteFile(token, []byte("s3cret\n"), 0o600)
 	address, _, _ := proxied(t, s.URL+"?bearer=file:"+token)
-	for _, h2 := range []bool{false, true} {
+	seen := func(h2 bool) string {
 		r, _ := http.NewRequest("GET", "http://"+address+"/", nil)
 		r.Header.Set("Authorization", "Bearer mine")
 		r.Header.Set("Connection", "Authorization")
@@ -380,8 +380,17 @@ func TestInjectedCredentials_ReplaceTheAppsAndRotate(t *testing.T) {
 			t.Fatal(err)
 		}
 		response.Body.Close()
-		if got := response.Header.Get("X-Auth"); got != "Bearer s3cret" {
+		return response.Header.Get("X-Auth")
+	}
+	for _, h2 := range []bool{false, true} {
+		if got := seen(h2); got != "Bearer s3cret" {
 			t.Errorf("h2 %v: the upstream saw %q", h2, got)
 		}
+	}
+	if err := os.WriteFile(token, []byte("rotated"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, h2 := range []bool{false, true} {
+		kittest.Eventually(t, 10*time.Second, func() bool { return seen(h2) == "Bearer rotated" }, "the rotated secret")
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 	"github.com/pod-helpers/pod-helpers/internal/kit/life"
 
@@ -59,17 +57,12 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 		upstreams: map[string]*upstream.Upstream{}, front: map[string]*front{},
 		shared: upstream.Env{Log: env.Log, Secrets: env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: c.StartupWait.D()},
 	}
-	env.Metrics.MustRegister(observe.NewUpstreams(s.all), connectionsMetric(s.limit))
+	env.Metrics.MustRegister(observe.NewUpstreams(s.all, s.limit.Open))
 	if err := s.apply(c); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
-}
-
-func connectionsMetric(l *listen.Limit) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ambassador_connections", Help: "Open connections of the app.",
-		ConstLabels: prometheus.Labels{"side": "app", "state": "open"}}, func() float64 { return float64(l.Open()) })
 }
 
 // apply makes c what runs: new parts first, then the swap, then what is no longer wanted goes. After an error nothing has

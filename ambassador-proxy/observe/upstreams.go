@@ -13,20 +13,21 @@ import (
 // Upstreams collects what upstreams count themselves when it is scraped.
 type Upstreams struct {
 	all func() []*upstream.Upstream
+	app func() int64
 
 	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics *prometheus.Desc
 }
 
-// NewUpstreams collects from the upstreams that all returns.
-func NewUpstreams(all func() []*upstream.Upstream) *Upstreams {
+// NewUpstreams collects from the upstreams that all returns, and how many connections of the app are open.
+func NewUpstreams(all func() []*upstream.Upstream, app func() int64) *Upstreams {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("ambassador_"+name, help, labels, nil)
 	}
-	return &Upstreams{all: all,
+	return &Upstreams{all: all, app: app,
 		attempts:    desc("upstream_attempts_total", "Tries, by how they ended.", "upstream", "result"),
 		retries:     desc("retries_total", "Further tries that the budget allowed, by what made them necessary.", "upstream", "reason"),
 		tokens:      desc("retry_budget_tokens", "Retries that could be made now.", "upstream"),
-		connections: desc("upstream_connections", "Open connections to the upstream's endpoints.", "upstream", "state"),
+		connections: desc("connections", "Open connections of the app and to endpoints.", "upstream", "side", "state"),
 		pending:     desc("pending", "Requests that wait for a place.", "upstream"),
 		endpoints:   desc("endpoints", "Known endpoints by health.", "upstream", "state"),
 		ejections:   desc("endpoint_ejections_total", "Endpoints taken out, by reason.", "upstream", "reason"),
@@ -46,6 +47,7 @@ func (u *Upstreams) Describe(c chan<- *prometheus.Desc) {
 
 // Collect is prometheus.Collector.
 func (u *Upstreams) Collect(c chan<- prometheus.Metric) {
+	c <- prometheus.MustNewConstMetric(u.connections, prometheus.GaugeValue, float64(u.app()), "", "app", "open")
 	now := time.Now()
 	for _, up := range u.all() {
 		u.collect(c, up, now)
@@ -75,8 +77,8 @@ func (u *Upstreams) collect(c chan<- prometheus.Metric, up *upstream.Upstream, n
 	counter(u.refresh, s.DNSBad.Load(), "failed")
 	gauge(u.tokens, f.Tokens)
 	gauge(u.pending, float64(f.Waiting))
-	gauge(u.connections, float64(f.Idle), "idle")
-	gauge(u.connections, float64(f.Open-f.Idle), "active")
+	gauge(u.connections, float64(f.Idle), "upstream", "idle")
+	gauge(u.connections, float64(f.Open-f.Idle), "upstream", "active")
 	for _, state := range []health.State{health.Healthy, health.Ejected, health.Probing, health.Down} {
 		gauge(u.endpoints, float64(f.States[state]), state.String())
 	}
