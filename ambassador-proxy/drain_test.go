@@ -122,4 +122,7 @@ func TestMaxConnections_CountsThoseOfBothEngines(t *testing.T) {
 		_, metrics := kittest.Get("http://" + admin + "/metrics")
 		return strings.Contains(metrics, `ambassador_connections{side="app",state="open",upstream=""} 2`)
 	}, "both in the metric")
+	if _, metrics := kittest.Get("http://" + admin + "/metrics"); !strings.Contains(metrics, "ambassador_rejected_connections_total 1") {
+		t.Error("the third is not counted")
+	}
 }

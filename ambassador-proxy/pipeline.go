@@ -57,7 +57,7 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 		upstreams: map[string]*upstream.Upstream{}, front: map[string]*front{},
 		shared: upstream.Env{Log: env.Log, Secrets: env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: c.StartupWait.D()},
 	}
-	env.Metrics.MustRegister(observe.NewUpstreams(s.all, s.limit.Open))
+	env.Metrics.MustRegister(observe.NewUpstreams(s.all, s.limit))
 	if err := s.apply(c); err != nil {
 		_ = s.Close()
 		return nil, err

@@ -6,28 +6,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
 // Upstreams collects what upstreams count themselves when it is scraped.
 type Upstreams struct {
-	all func() []*upstream.Upstream
-	app func() int64
+	all   func() []*upstream.Upstream
+	limit *listen.Limit
 
-	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics *prometheus.Desc
+	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics, rejected *prometheus.Desc
 }
 
-// NewUpstreams collects from the upstreams that all returns, and how many connections of the app are open.
-func NewUpstreams(all func() []*upstream.Upstream, app func() int64) *Upstreams {
+// NewUpstreams collects from the upstreams that all returns, and what limit counts of the app's connections.
+func NewUpstreams(all func() []*upstream.Upstream, limit *listen.Limit) *Upstreams {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("ambassador_"+name, help, labels, nil)
 	}
-	return &Upstreams{all: all, app: app,
+	return &Upstreams{all: all, limit: limit,
 		attempts:    desc("upstream_attempts_total", "Tries, by how they ended.", "upstream", "result"),
 		retries:     desc("retries_total", "Further tries that the budget allowed, by what made them necessary.", "upstream", "reason"),
 		tokens:      desc("retry_budget_tokens", "Retries that could be made now.", "upstream"),
 		connections: desc("connections", "Open connections of the app and to endpoints.", "upstream", "side", "state"),
+		rejected:    desc("rejected_connections_total", "Connections of the app that were reset at once because of max_connections."),
 		pending:     desc("pending", "Requests that wait for a place.", "upstream"),
 		endpoints:   desc("endpoints", "Known endpoints by health.", "upstream", "state"),
 		ejections:   desc("endpoint_ejections_total", "Endpoints taken out, by reason.", "upstream", "reason"),
@@ -40,14 +42,15 @@ func NewUpstreams(all func() []*upstream.Upstream, app func() int64) *Upstreams 
 
 // Describe is prometheus.Collector.
 func (u *Upstreams) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{u.attempts, u.retries, u.tokens, u.connections, u.pending, u.endpoints, u.ejections, u.refresh, u.age, u.cert, u.panics} {
+	for _, d := range []*prometheus.Desc{u.attempts, u.retries, u.tokens, u.connections, u.pending, u.endpoints, u.ejections, u.refresh, u.age, u.cert, u.panics, u.rejected} {
 		c <- d
 	}
 }
 
 // Collect is prometheus.Collector.
 func (u *Upstreams) Collect(c chan<- prometheus.Metric) {
-	c <- prometheus.MustNewConstMetric(u.connections, prometheus.GaugeValue, float64(u.app()), "", "app", "open")
+	c <- prometheus.MustNewConstMetric(u.connections, prometheus.GaugeValue, float64(u.limit.Open()), "", "app", "open")
+	c <- prometheus.MustNewConstMetric(u.rejected, prometheus.CounterValue, float64(u.limit.Rejected.Load()))
 	now := time.Now()
 	for _, up := range u.all() {
 		u.collect(c, up, now)
