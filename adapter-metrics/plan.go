@@ -37,6 +37,12 @@ type lineDecoder interface {
 // plan is the table of sources: one line for each kind.
 func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 	switch k := s.Kind; {
+	case k.JSON != nil && s.JQ != "":
+		how, err := decode.JQ(s.JQ)
+		if err != nil {
+			return plan{}, err
+		}
+		return p.document(k.JSON, prefix, how)
 	case k.JSON != nil:
 		return p.document(k.JSON, prefix, decode.JSON)
 	case k.Document != nil:

@@ -43,6 +43,7 @@ type Source struct {
 	Preset   string             `yaml:"preset,omitempty" doc:"Ready-made rules, as preset list names them; own rules count first."`
 	URL      string             `yaml:"url,omitempty" doc:"With preset: where the document is."`
 	Metrics  []decode.LogMetric `yaml:"metrics,omitempty" doc:"With log: what lines become."`
+	JQ       string             `yaml:"jq,omitempty" doc:"A jq program that reshapes a JSON document before the rules."`
 	Interval conf.Duration      `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
 	Rules    []rules.Rule       `yaml:"rules,omitempty"`
 }
@@ -199,6 +200,14 @@ func (c *Config) Validate(p *conf.Problems) {
 				p.Add(fmt.Sprintf("%s.%s.listen[%d]", path, s.kind(), j), address+" is what "+by+" listens on", "give each an address of its own")
 			}
 			addresses[address] = s.Name
+		}
+		if s.JQ != "" {
+			if _, err := decode.JQ(s.JQ); err != nil {
+				p.Add(path+".jq", err.Error(), "https://jqlang.org/manual")
+			}
+			if s.JSON == nil {
+				p.Add(path+".jq", "goes with json: only", "remove it")
+			}
 		}
 		if s.Interval != 0 && s.listen() != nil {
 			p.Add(path+".interval", "has no meaning for a source that pushes", "remove it")
