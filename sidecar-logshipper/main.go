@@ -23,5 +23,6 @@ func helper() kit.Helper[config.Config] {
 		Flags:    config.Flags,
 		Start:    start,
 		Explain:  explain,
+		Check:    check,
 	}
 }

@@ -17,6 +17,8 @@ const (
 	minRead = 32 << 10
 	// flushAfter is how long a batch waits after its first read; with the tick of tail, a line waits 200 ms at most.
 	flushAfter = 100 * time.Millisecond
+	// flushPacked is the same where batches are compressed: a larger batch packs better.
+	flushPacked = 900 * time.Millisecond
 	// turnBytes is what one file may have read before the next one gets its turn.
 	turnBytes = 1 << 20
 	// perByte is what a byte of input takes of the memory budget: itself, its encoding, and what the encoding adds.

@@ -23,9 +23,11 @@ type Config struct {
 	Routes []Route // by input
 	// Memory is shared by all lanes: what is read and not yet acknowledged.
 	Memory *semaphore.Weighted
-	Dead   *DeadLetters
-	Tap    *Tap
-	Log    *slog.Logger
+	// Compressed says that the output packs each batch, which is worth waiting for a fuller one.
+	Compressed bool
+	Dead       *DeadLetters
+	Tap        *Tap
+	Log        *slog.Logger
 }
 
 // Lane drives one output.
@@ -99,7 +101,11 @@ func (f *filler) due() bool {
 	if f.b == nil || f.b.empty() {
 		return false
 	}
-	wait := flushAfter - time.Since(f.b.opened)
+	wait := flushAfter
+	if f.Compressed {
+		wait = flushPacked
+	}
+	wait -= time.Since(f.b.opened)
 	if wait <= 0 || f.Set.Closing() {
 		return true
 	}

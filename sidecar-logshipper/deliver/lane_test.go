@@ -255,3 +255,17 @@ func TestPassThrough_AllocatesNothingPerLine(t *testing.T) {
 		t.Errorf("%v allocations for 1000 lines and %v for 10000, want none a line", few, many)
 	}
 }
+
+func TestCompressedOutput_WaitsLongerForAFullerBatch(t *testing.T) {
+	for compressed, want := range map[bool]time.Duration{false: flushAfter, true: flushPacked} {
+		f := filler{Lane: &Lane{Config: Config{Set: newBench(t, &lines{}).set, Compressed: compressed}}, flush: time.NewTimer(time.Hour)}
+		f.b = newBatch()
+		f.b.segments = make([]tail.Segment, 1)
+		if f.b.opened = time.Now().Add(-want / 2); f.due() {
+			t.Errorf("compressed %v: due after half of %s", compressed, want)
+		}
+		if f.b.opened = time.Now().Add(-want); !f.due() {
+			t.Errorf("compressed %v: not due after %s", compressed, want)
+		}
+	}
+}
