@@ -88,7 +88,11 @@ func check(t *testing.T, spec *corev1.PodSpec, c corev1.Container, configs map[s
 	}
 	cmd.Env = []string{}
 	for _, e := range c.Env {
-		cmd.Env = append(cmd.Env, e.Name+"="+local.Replace(e.Value))
+		value := e.Value
+		if from := e.ValueFrom; from != nil && from.ConfigMapKeyRef != nil && configs[from.ConfigMapKeyRef.Name] != nil {
+			value = configs[from.ConfigMapKeyRef.Name].Data[from.ConfigMapKeyRef.Key]
+		}
+		cmd.Env = append(cmd.Env, e.Name+"="+local.Replace(value))
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %v\n%s", c.Name, cmd.Args[1:], err, out)

@@ -7,6 +7,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -33,6 +34,8 @@ var images = []string{"pod-helpers/demo:dev", "pod-helpers/sidecar-logshipper:de
 var client *kubernetes.Clientset
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "6") // they mostly wait for the kubelet; the flag exists
 	code, err := run(m)
 	if err != nil {
 		log.Fatal(err)

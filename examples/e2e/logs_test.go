@@ -54,6 +54,7 @@ func running(t *testing.T, run string, lines int64) {
 }
 
 func TestDeletedPod_LosesNoLine(t *testing.T) {
+	t.Parallel()
 	start(t, "all-three.yaml", "logs-deleted", onlyLogs("--rate=1000"))
 	running(t, "logs-deleted", 2000)
 	remove(t, "logs-deleted")
@@ -61,6 +62,7 @@ func TestDeletedPod_LosesNoLine(t *testing.T) {
 }
 
 func TestEvictedPod_LosesNoLine(t *testing.T) {
+	t.Parallel()
 	start(t, "all-three.yaml", "logs-evicted", onlyLogs("--rate=1000"))
 	running(t, "logs-evicted", 2000)
 	// what kubectl drain does to each Pod of a node
@@ -73,6 +75,7 @@ func TestEvictedPod_LosesNoLine(t *testing.T) {
 }
 
 func TestOOMKilledApp_LosesNoLine(t *testing.T) {
+	t.Parallel()
 	start(t, "all-three.yaml", "logs-oom", func(pod *corev1.Pod) {
 		onlyLogs("--rate=1000", "--eat-after=2000")(pod)
 		pod.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -113,6 +116,7 @@ func TestRotationUnderLoad_LosesNoLineAtTenMegabytesASecond(t *testing.T) {
 }
 
 func TestJob_CompletesAndItsLastLineArrives(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../pods/job.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +140,7 @@ func TestJob_CompletesAndItsLastLineArrives(t *testing.T) {
 }
 
 func TestKilledLogshipper_GoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
 	share := true
 	start(t, "all-three.yaml", "logs-killed", func(pod *corev1.Pod) {
 		onlyLogs("--rate=1000")(pod)
@@ -169,6 +174,7 @@ func TestKilledLogshipper_GoesOnWhereItWas(t *testing.T) {
 }
 
 func TestConfigMapEdit_ReloadsWithoutARestart(t *testing.T) {
+	t.Parallel()
 	start(t, "all-three.yaml", "logs-reload", onlyLogs("--rate=100"))
 	running(t, "logs-reload", 100)
 	config, err := client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "logs-reload", metav1.GetOptions{})

@@ -122,6 +122,7 @@ func TestBackends_ScaleAndRollWithoutAClientError(t *testing.T) {
 }
 
 func TestPlainContainers_LoseNothingEither(t *testing.T) {
+	t.Parallel()
 	pod := start(t, "plain-containers.yaml", "pod-plain", nil)
 	if len(pod.Spec.InitContainers) != 0 {
 		t.Fatal("not the plain shape")
@@ -132,6 +133,7 @@ func TestPlainContainers_LoseNothingEither(t *testing.T) {
 }
 
 func TestHelpers_ReadyBeforeAnyDestinationExists(t *testing.T) {
+	t.Parallel()
 	pod := start(t, "all-three.yaml", "pod-alone", func(pod *corev1.Pod) {
 		for i := range pod.Spec.InitContainers {
 			for j, e := range pod.Spec.InitContainers[i].Env {

@@ -18,6 +18,7 @@ import (
 // TestSecretRotation_ChangesTheClientCertificate has a backend that demands client certificates and lets no connection
 // live longer than a request, and exchanges the Secret that the ambassador mounts.
 func TestSecretRotation_ChangesTheClientCertificate(t *testing.T) {
+	t.Parallel()
 	authority, err := upstream.NewAuthority("e2e clients")
 	if err != nil {
 		t.Fatal(err)

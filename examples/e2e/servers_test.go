@@ -38,6 +38,7 @@ http {
 `,
 		},
 	},
+	{image: "redis:8", binary: "/usr/bin/redis-server", command: `["redis-server"]`, files: map[string]string{"etc/redis/empty": ""}},
 	{image: "prom/prometheus:v2.42.0", binary: "/usr/bin/prometheus", command: `["prometheus"]`, files: map[string]string{"etc/prometheus/empty": ""}},
 }
 

@@ -34,6 +34,9 @@ type options struct {
 	pad      int
 	eatAfter int64
 	farewell bool
+
+	statsd     string
+	statsdRate float64
 }
 
 // Main runs the application until ctx ends, or until --orders have been placed.
@@ -50,6 +53,8 @@ func Main(ctx context.Context, args []string) error {
 	fs.IntVar(&o.keep, "keep", 5, "rotated files kept")
 	fs.IntVar(&o.pad, "pad", 0, "extra `bytes` in each line")
 	fs.Int64Var(&o.eatAfter, "eat-after", 0, "after this many log lines take memory until killed; 0 for never")
+	fs.StringVar(&o.statsd, "statsd", "", "`address` that takes StatsD lines; empty for none")
+	fs.Float64Var(&o.statsdRate, "statsd-rate", 100, "StatsD lines per second")
 	fs.BoolVar(&o.farewell, "farewell", true, "call the backend and write a last line when stopped")
 	if err := flags.Parse(fs, args); err != nil {
 		return err
@@ -70,7 +75,7 @@ func run(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var work sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	start := func(f func(context.Context) error) {
 		work.Go(func() {
 			if err := f(ctx); err != nil {
@@ -90,6 +95,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.backend != "" {
 		start(a.callBackend)
+	}
+	if o.statsd != "" {
+		start(a.sendStatsD)
 	}
 	if a.log != nil {
 		start(func(ctx context.Context) error {

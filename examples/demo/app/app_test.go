@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // sequence reads the numbers of all lines of the log, rotated files first.
@@ -75,5 +77,34 @@ func TestApp_FailsWhenItsFarewellCallFails(t *testing.T) {
 	err := Main(ctx, []string{"--listen=", "--log-dir", t.TempDir(), "--backend", backend.URL})
 	if err == nil || !strings.Contains(err.Error(), "farewell call") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestApp_SendsStatsDLinesAtItsRate(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	begin := time.Now()
+	go func() {
+		done <- Main(ctx, []string{"--listen=", "--log-dir=", "--farewell=false", "--statsd=" + conn.LocalAddr().String(), "--statsd-rate=2000"})
+	}()
+	lines := 0
+	for packet := make([]byte, 2048); lines < 400; {
+		n, _, err := conn.ReadFrom(packet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += strings.Count(string(packet[:n]), "\n") + 1
+	}
+	if took := time.Since(begin); took < 150*time.Millisecond {
+		t.Errorf("400 lines came in %s, although 2000 lines take a second", took)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
