@@ -18,6 +18,7 @@ type Config struct {
 	Prefix      string   `yaml:"prefix" doc:"First part of the names of values that no rule describes."`
 	Sources     []Source `yaml:"sources" doc:"Where statistics come from."`
 	Limits      Limits   `yaml:"limits,omitempty"`
+	Mapping     string   `yaml:"statsd_mapping,omitempty" doc:"Mapping file of statsd_exporter, for every source of StatsD."`
 	Tests       []Test   `yaml:"tests,omitempty" doc:"Inputs and what they become; check runs them."`
 }
 
@@ -75,7 +76,10 @@ type BasicAuth struct {
 
 // Listen says where lines arrive.
 type Listen struct {
-	Listen []string `yaml:"listen" doc:"udp://:8125, tcp://:8125, unixgram:///path, unix:///path."`
+	Mapping string   `yaml:"mapping,omitempty" doc:"Mapping file of statsd_exporter; its mappings come behind the rules."`
+	Listen  []string `yaml:"listen" doc:"udp://:8125, tcp://:8125, unixgram:///path, unix:///path."`
+
+	mapped mapped
 }
 
 // Resources says what is watched.
@@ -101,6 +105,7 @@ func Flags(f *conf.Flags, c *Config) {
 		return nil
 	})
 	f.String(&c.Prefix, "prefix", "first part of the names of values that no rule describes")
+	f.String(&c.Mapping, "statsd-mapping", "mapping file of statsd_exporter")
 	f.Int(&c.Limits.Series, "max-series", "series in all")
 }
 
@@ -131,6 +136,7 @@ func (c *Config) Complete() {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		s.completePreset()
+		s.completeMapping(c.Mapping)
 		if s.Name == "" {
 			s.Name = s.kind()
 			if seen[s.Name]++; seen[s.Name] > 1 {
@@ -201,6 +207,8 @@ func (c *Config) Validate(p *conf.Problems) {
 			}
 			addresses[address] = s.Name
 		}
+		s.StatsD.validateMapping(path+".statsd", p)
+		s.Graphite.validateMapping(path+".graphite", p)
 		if s.JQ != "" {
 			if _, err := decode.JQ(s.JQ); err != nil {
 				p.Add(path+".jq", err.Error(), "https://jqlang.org/manual")

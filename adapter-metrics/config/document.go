@@ -75,11 +75,11 @@ func (s *Source) validatePreset(path string, p *conf.Problems) {
 // AllRules are the source's own rules, which count first, and those of its preset.
 func (s *Source) AllRules() ([]rules.Rule, error) {
 	if s.Preset == "" {
-		return s.Rules, nil
+		return slices.Concat(s.Rules, s.mappingRules()), nil
 	}
 	p, err := preset.Load(s.Preset)
 	if err != nil {
 		return nil, err
 	}
-	return append(slices.Clone(s.Rules), p.Rules...), nil
+	return slices.Concat(s.Rules, s.mappingRules(), p.Rules), nil
 }

@@ -122,9 +122,9 @@ func (c *compiled) each(path [][]byte, visit func(name string, text []byte)) {
 	if c.regex != nil {
 		joined := join(path)
 		at := c.regex.FindSubmatchIndex(joined)
-		for i, name := range c.regex.SubexpNames() {
-			if name != "" && at != nil && at[2*i] >= 0 {
-				visit(name, joined[at[2*i]:at[2*i+1]])
+		for i := 1; 2*i < len(at); i++ {
+			if at[2*i] >= 0 {
+				visit(groupName(c.regex, i), joined[at[2*i]:at[2*i+1]])
 			}
 		}
 		return

@@ -65,6 +65,17 @@ func singular(s string) string {
 	return s
 }
 
+// classic replaces what a name of the classic characters cannot have.
+func classic(name string) string {
+	out := []byte(name)
+	for i, c := range out {
+		if !letter(c) && c != '_' && c != ':' && (c < '0' || c > '9' || i == 0) {
+			out[i] = '_'
+		}
+	}
+	return string(out)
+}
+
 // harmless renames a gauge whose name would look like a part of a histogram, or carry a unit that
 // says nothing.
 func harmless(name string) string {

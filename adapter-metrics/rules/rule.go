@@ -12,9 +12,11 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
@@ -36,6 +38,8 @@ type Rule struct {
 	Quantiles []float64          `yaml:"quantiles,omitempty" doc:"Quantiles of a summary, between 0 and 1."`
 	TTL       conf.Duration      `yaml:"ttl,omitempty" doc:"Remove a pushed series that got no sample for this long."`
 	Drop      bool               `yaml:"drop,omitempty" doc:"Make nothing of these values."`
+	Kind      string             `yaml:"kind,omitempty" enum:"counter,gauge,timer,set,other" doc:"Only values that were pushed as this; other is everything but timers and distributions."`
+	Exact     bool               `yaml:"exact,omitempty" doc:"Keep the case of captures that name inserts."`
 	Continue  bool               `yaml:"continue,omitempty" doc:"Let the next matching rule have the value too."`
 }
 
@@ -84,10 +88,8 @@ func (r *Rule) captures() []string {
 	var names []string
 	if r.Regex != "" {
 		if re, err := regexp.Compile(r.Regex); err == nil {
-			for _, n := range re.SubexpNames() {
-				if n != "" {
-					names = append(names, n)
-				}
+			for i := range re.NumSubexp() {
+				names = append(names, groupName(re, i+1))
 			}
 		}
 		return names
@@ -101,6 +103,30 @@ func (r *Rule) captures() []string {
 		}
 	}
 	return names
+}
+
+// groupName is what a group of a regex is called in templates: its name, or its number.
+func groupName(re *regexp.Regexp, i int) string {
+	if name := re.SubexpNames()[i]; name != "" {
+		return name
+	}
+	return strconv.Itoa(i)
+}
+
+// wants reports whether the rule is for values of that kind.
+func (r *Rule) wants(k sample.Kind) bool {
+	timer := k == sample.Timer || k == sample.Distribution
+	switch r.Kind {
+	case "":
+		return true
+	case "timer":
+		return timer
+	case "other":
+		return !timer
+	case "gauge":
+		return k == sample.Gauge || k == sample.GaugeDelta
+	}
+	return r.Kind == k.String()
 }
 
 // eachReference calls visit with x for each {x} in a template.

@@ -89,6 +89,9 @@ func (w *Walk) Match(s *sample.Sample, yield func(*Outcome)) bool {
 	matched := false
 	for _, n := range w.active[w.marks[len(w.marks)-1]:] {
 		for _, c := range n.rules {
+			if !c.rule.wants(s.Kind) {
+				continue
+			}
 			matched = true
 			w.apply(c, s, yield)
 			if !c.rule.Continue {
@@ -99,7 +102,7 @@ func (w *Walk) Match(s *sample.Sample, yield func(*Outcome)) bool {
 	if len(w.set.trie.regex) > 0 {
 		joined := join(w.path)
 		for _, c := range w.set.trie.regex {
-			if c.regex.Match(joined) {
+			if c.rule.wants(s.Kind) && c.regex.Match(joined) {
 				matched = true
 				w.apply(c, s, yield)
 				if !c.rule.Continue {
@@ -142,6 +145,10 @@ func (w *Walk) rename(c *compiled, s *sample.Sample) {
 	w.desc.Name = string(c.expand(c.rule.Name, s))
 	if w.desc.Name == "" {
 		w.desc.Name, _ = nameOf(w.set.prefix, s.Path)
+	}
+	if c.rule.Exact {
+		w.desc.Name = classic(w.desc.Name)
+		return
 	}
 	u, _ := unitOf(c.rule.Unit)
 	w.desc.Name = withUnit(string(sample.AppendSnake(nil, []byte(w.desc.Name))), u.base)

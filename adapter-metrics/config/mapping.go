@@ -1,0 +1,55 @@
+package config
+
+import (
+	"os"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+)
+
+// mapped is what a mapping file says. It is read with the configuration, so that a reload sees its changes.
+type mapped struct {
+	rules []rules.Rule
+	err   error
+}
+
+// completeMapping reads the mapping file of a source that listens for StatsD or Graphite.
+func (s *Source) completeMapping(everywhere string) {
+	l := s.Graphite
+	if s.StatsD != nil {
+		if l = s.StatsD; l.Mapping == "" {
+			l.Mapping = everywhere
+		}
+	}
+	if l == nil || l.Mapping == "" {
+		return
+	}
+	text, err := os.ReadFile(l.Mapping)
+	if err == nil {
+		l.mapped.rules, err = rules.StatsDMapping(text)
+	}
+	l.mapped.err = err
+}
+
+func (l *Listen) validateMapping(path string, p *conf.Problems) {
+	if l == nil {
+		return
+	}
+	if l.mapped.err != nil {
+		p.Add(path+".mapping", l.mapped.err.Error(), "")
+	}
+	for i := range l.mapped.rules {
+		l.mapped.rules[i].Validate(path+".mapping", p)
+	}
+}
+
+// mappingRules are those of the source's mapping file.
+func (s *Source) mappingRules() []rules.Rule {
+	switch {
+	case s.StatsD != nil:
+		return s.StatsD.mapped.rules
+	case s.Graphite != nil:
+		return s.Graphite.mapped.rules
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+)
+
+// mappingFile is a mapping file of statsd_exporter, as far as it says what a metric becomes. What only tunes that program
+// (cache sizes, glob_disable_ordering) is read and has no meaning here.
+type mappingFile struct {
+	Defaults mapping   `yaml:"defaults"`
+	Mappings []mapping `yaml:"mappings"`
+}
+
+type mapping struct {
+	Match     string            `yaml:"match"`
+	MatchType string            `yaml:"match_type"`
+	Kind      string            `yaml:"match_metric_type"`
+	Name      string            `yaml:"name"`
+	Help      string            `yaml:"help"`
+	Action    string            `yaml:"action"`
+	Labels    map[string]string `yaml:"labels"`
+	Scale     float64           `yaml:"scale"`
+	TTL       string            `yaml:"ttl"`
+
+	Timer     string     `yaml:"timer_type"`    // the older name of
+	Observer  string     `yaml:"observer_type"` // this
+	Buckets   []float64  `yaml:"buckets"`
+	Quantiles []quantile `yaml:"quantiles"`
+	Histogram struct {
+		Buckets []float64 `yaml:"buckets"`
+	} `yaml:"histogram_options"`
+	Summary struct {
+		Quantiles []quantile `yaml:"quantiles"`
+	} `yaml:"summary_options"`
+}
+
+type quantile struct {
+	Quantile float64 `yaml:"quantile"`
+}
+
+// StatsDMapping reads a mapping file of statsd_exporter. The first mapping that matches counts there, so all become regex
+// rules, which keep their order. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
+func StatsDMapping(text []byte) ([]Rule, error) {
+	var f mappingFile
+	if err := yaml.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("read mapping file: %w", err)
+	}
+	var out []Rule
+	for i, m := range f.Mappings {
+		list, err := m.rules(f.Defaults)
+		if err != nil {
+			return nil, fmt.Errorf("read mapping file: mappings[%d]: %w", i, err)
+		}
+		out = append(out, list...)
+	}
+	return out, nil
+}
+
+// rules are one for timers, which have a type to choose, and one for everything else.
+func (m mapping) rules(d mapping) ([]Rule, error) {
+	r := Rule{Name: references(m.Name), Help: first(m.Help, "StatsD names that match "+m.Match+"."), Scale: m.Scale, Exact: true, Drop: m.Action == "drop"}
+	var err error
+	if r.Regex, err = m.pattern(d); err != nil {
+		return nil, err
+	}
+	if text := first(m.TTL, d.TTL); text != "" && text != "0" {
+		if r.TTL, err = conf.ParseDuration(text); err != nil {
+			return nil, err
+		}
+	}
+	if r.Drop {
+		r.Name, r.Kind = "", m.Kind
+		return []Rule{r}, nil
+	}
+	for name, value := range m.Labels {
+		if r.Labels == nil {
+			r.Labels = map[string]string{}
+		}
+		r.Labels[name] = references(value)
+	}
+	timer, other := r, r
+	timer.Kind, other.Kind = "timer", "other"
+	timer.Type = first(m.Observer, m.Timer, d.Observer, d.Timer, "summary")
+	if timer.Type == "histogram" {
+		timer.Buckets = anyOf(m.Histogram.Buckets, m.Buckets, d.Histogram.Buckets, d.Buckets)
+	} else {
+		for _, q := range anyOf(m.Summary.Quantiles, m.Quantiles, d.Summary.Quantiles, d.Quantiles) {
+			timer.Quantiles = append(timer.Quantiles, q.Quantile)
+		}
+	}
+	switch m.Kind {
+	case "timer", "observer":
+		return []Rule{timer}, nil
+	case "":
+		return []Rule{timer, other}, nil
+	}
+	other.Kind = m.Kind
+	return []Rule{other}, nil
+}
+
+// pattern is the mapping's match as a pattern of the whole path. A * of a glob is one segment.
+func (m mapping) pattern(d mapping) (string, error) {
+	if first(m.MatchType, d.MatchType, "glob") == "regex" {
+		_, err := regexp.Compile(m.Match)
+		return `(?s:.*?)(?:` + m.Match + `)(?s:.*)`, err
+	}
+	if m.Match == "" {
+		return "", fmt.Errorf("it has no match")
+	}
+	return strings.ReplaceAll(regexp.QuoteMeta(m.Match), `\*`, `([^.]*)`), nil
+}
+
+// references writes $1 and ${1} as {1}.
+func references(template string) string {
+	return regexp.MustCompile(`\$\{?(\d+)\}?`).ReplaceAllString(template, "{$1}")
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func anyOf[T any](lists ...[]T) []T {
+	for _, l := range lists {
+		if len(l) > 0 {
+			return l
+		}
+	}
+	return nil
+}
