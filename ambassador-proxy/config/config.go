@@ -35,7 +35,7 @@ type AccessLog struct {
 // Listener is one address of the app's side.
 type Listener struct {
 	Address  string   `yaml:"address" doc:"[host:]port (both loopbacks by default) or unix:/path."`
-	Protocol string   `yaml:"protocol,omitempty" enum:"http,tcp,forward" doc:"Default: what the upstream's URL says."`
+	Protocol string   `yaml:"protocol,omitempty" enum:"http,tcp,forward,redis,memcached" doc:"Default: what the upstream's URL says."`
 	To       string   `yaml:"to,omitempty" doc:"Upstream of everything that comes in here."`
 	Routes   []Route  `yaml:"routes,omitempty" doc:"First match wins; instead of to."`
 	Allow    []string `yaml:"allow,omitempty" doc:"Destinations of a forward proxy: host:port, *.example.com:443, 10.0.0.0/8:*."`
@@ -72,7 +72,7 @@ type Mirror struct {
 
 // Upstream is one destination.
 type Upstream struct {
-	URL string `yaml:"url" doc:"http, https, h2c, h2, grpc, grpcs, tcp, tls or unix; srv+ and file+ in front for SRV records and endpoint files."`
+	URL string `yaml:"url" doc:"http, https, h2c, h2, grpc, grpcs, tcp, tls, redis, rediss, memcached or unix; srv+ and file+ in front for SRV records and endpoint files."`
 
 	Balance string         `yaml:"balance,omitempty" enum:"ewma,round_robin,random,least_request,ketama,maglev" doc:"Policy; default ewma."`
 	Host    string         `yaml:"host,omitempty" doc:"Host to send: keep leaves the app's; default the URL's."`
@@ -95,7 +95,13 @@ type Upstream struct {
 	SlowStart conf.Duration `yaml:"slow_start,omitempty" doc:"How long a new endpoint's share grows; default none."`
 	Upgrade   []string      `yaml:"upgrade,omitempty" doc:"Protocols besides websocket that may be upgraded to."`
 
+	Hedge *Hedge `yaml:"hedge,omitempty" doc:"Send a slow idempotent request without a body to a second endpoint too."`
+	Trace bool   `yaml:"trace,omitempty" doc:"Start a trace (traceparent) for requests that carry none."`
+
 	ProxyProtocol string `yaml:"proxy_protocol,omitempty" enum:"v1,v2" doc:"Announce the client's address (tcp and tls only)."`
+
+	Hash    string `yaml:"hash,omitempty" enum:"fnv1a_64,fnv1a_32,fnv1_64,fnv1_32,md5,crc32,crc32a,one_at_a_time" doc:"Of a key (redis and memcached only); default fnv1a_64, as twemproxy."`
+	HashTag string `yaml:"hash_tag,omitempty" doc:"Two characters that enclose the part of a key that is hashed, or off; default {}."`
 
 	optionError error
 }

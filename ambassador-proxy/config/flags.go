@@ -104,6 +104,8 @@ func options() []option {
 		span("keep_alive", func(u *Upstream) *conf.Duration { return &u.KeepAlive }),
 		span("slow_start", func(u *Upstream) *conf.Duration { return &u.SlowStart }),
 		text("balance", func(u *Upstream) *string { return &u.Balance }),
+		text("hash", func(u *Upstream) *string { return &u.Hash }),
+		text("hash_tag", func(u *Upstream) *string { return &u.HashTag }),
 		text("host", func(u *Upstream) *string { return &u.Host }),
 		text("via", func(u *Upstream) *string { return &u.Via }),
 		text("proxy_protocol", func(u *Upstream) *string { return &u.ProxyProtocol }),
@@ -123,6 +125,13 @@ func options() []option {
 				u.Auth = &Auth{}
 			}
 			u.Auth.Bearer = conf.Secret(v)
+			return nil
+		}},
+		{"password", func(u *Upstream, v string) error {
+			if !strings.HasPrefix(v, "file:") {
+				return fmt.Errorf("wants file:/path: secrets never come in flags")
+			}
+			u.Auth = &Auth{Password: conf.Secret(v)}
 			return nil
 		}},
 		{"health", func(u *Upstream, v string) error { u.Health = &Health{Path: v}; return nil }},

@@ -16,7 +16,7 @@ type Target struct {
 	Path   string     // of a unix socket or an endpoint file
 	TLS    bool
 	H2     bool   // HTTP/2 only: prior knowledge, or ALPN h2 with TLS
-	Kind   string // http or tcp; "" for unix, which fits any
+	Kind   string // http, tcp, redis or memcached; "" for unix, which fits any
 
 	Options url.Values
 }
@@ -53,6 +53,12 @@ func schemeOf(name string) (scheme, bool) {
 		return scheme{kind: "tcp"}, true
 	case "tls":
 		return scheme{kind: "tcp", tls: true}, true
+	case "redis":
+		return scheme{port: "6379", kind: "redis"}, true
+	case "rediss":
+		return scheme{port: "6379", kind: "redis", tls: true}, true
+	case "memcached":
+		return scheme{port: "11211", kind: "memcached"}, true
 	}
 	return scheme{}, false
 }
@@ -81,7 +87,7 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	s, known := schemeOf(name)
 	if !known {
-		return t, fmt.Errorf("unknown scheme %q (known: http, https, h2c, h2, grpc, grpcs, tcp, tls, unix; srv+ and file+ in front)", name)
+		return t, fmt.Errorf("unknown scheme %q (known: http, https, h2c, h2, grpc, grpcs, tcp, tls, redis, rediss, memcached, unix; srv+ and file+ in front)", name)
 	}
 	t.Scheme, t.TLS, t.H2, t.Kind = name, s.tls, s.h2, s.kind
 	if t.Source == FromFile {
@@ -137,6 +143,9 @@ func splitHostPort(s string) (host, port string, err error) {
 	}
 	return host, port, nil
 }
+
+// Sharded tells whether requests are spread by key.
+func (t Target) Sharded() bool { return t.Kind == "redis" || t.Kind == "memcached" }
 
 // HostField is what to send as Host for it: the URL's first host, with the port unless it is the scheme's own.
 func (t Target) HostField() string {

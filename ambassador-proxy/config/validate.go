@@ -177,6 +177,7 @@ func (u *Upstream) validate(at string, p *conf.Problems) {
 		p.Add(at+".url", err.Error(), "")
 		return
 	}
+	u.validateHedge(at, p)
 	u.TLS.Validate(at+".tls", p)
 	if u.Via != "" {
 		if _, err := ViaURL(u.Via); err != nil {
@@ -189,13 +190,23 @@ func (u *Upstream) validate(at string, p *conf.Problems) {
 	if !slices.Contains([]string{"", "ewma", "round_robin", "random", "least_request", "ketama", "maglev"}, u.Balance) {
 		p.Add(at+".balance", fmt.Sprintf("unknown policy %q", u.Balance), "known: ewma, round_robin, random, least_request, ketama, maglev")
 	}
-	u.validateHeaders(at, p)
+	u.validateSharding(at, t, p)
+	u.validateHeaders(at, t, p)
 	if f := u.Fault; f != nil {
 		percent(at+".fault.percent", f.Percent, p)
 	}
 }
 
-func (u *Upstream) validateHeaders(at string, p *conf.Problems) {
+func (u *Upstream) validateHedge(at string, p *conf.Problems) {
+	if u.Hedge == nil {
+		return
+	}
+	if _, _, err := u.Hedge.Parse(); err != nil {
+		p.Add(at+".hedge.after", err.Error(), "")
+	}
+}
+
+func (u *Upstream) validateHeaders(at string, t Target, p *conf.Problems) {
 	for name, value := range u.Headers.Set {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			p.Add(at+".headers.set."+name, "is not a valid header field", "")
@@ -207,7 +218,7 @@ func (u *Upstream) validateHeaders(at string, p *conf.Problems) {
 	if u.Auth == nil {
 		return
 	}
-	if (u.Auth.User == "") != (u.Auth.Password == "") {
+	if (u.Auth.User == "") != (u.Auth.Password == "") && !t.Sharded() { // Redis has a default user
 		p.Add(at+".auth", "has only one of user and password", "")
 	}
 	if u.Auth.Bearer != "" && u.Auth.User != "" {

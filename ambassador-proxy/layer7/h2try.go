@@ -32,7 +32,7 @@ type attempt struct {
 // proxy tries until there is an answer to pass on.
 func (c *call) proxy(ctx context.Context) {
 	for {
-		a, err := c.try(ctx)
+		a, err := c.race(ctx)
 		if err != nil {
 			c.failed(err)
 			return
@@ -112,10 +112,19 @@ func (c *call) outcome(a *attempt) Outcome {
 
 // try sends the request once; a reused connection that was dead costs nothing and is replaced by a new one.
 func (c *call) try(ctx context.Context) (*attempt, error) {
-	e, err := c.up.Pick(ctx, Pick{Hash: c.decision.Hash, Hashed: c.decision.Hashed, Tried: c.tried})
+	e, err := c.pick(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return c.ask(ctx, e), nil
+}
+
+func (c *call) pick(ctx context.Context) (Endpoint, error) {
+	return c.up.Pick(ctx, Pick{Hash: c.decision.Hash, Hashed: c.decision.Hashed, Tried: c.tried})
+}
+
+// ask is a try on the endpoint that was picked.
+func (c *call) ask(ctx context.Context, e Endpoint) *attempt {
 	a := &attempt{endpoint: e.(Sender)}
 	c.rec.Endpoint = e
 	c.rec.Tries++
@@ -126,7 +135,7 @@ func (c *call) try(ctx context.Context) (*attempt, error) {
 		a.latency = time.Since(begin)
 		if a.err == nil {
 			a.why = reason.OK
-			return a, nil
+			return a
 		}
 		a.safe, a.why = sent.Nothing, c.classify(ctx, a.err, sent)
 		if sent.Reused && sent.Nothing && !fresh && ctx.Err() == nil && c.body.rewind() {
@@ -134,7 +143,7 @@ func (c *call) try(ctx context.Context) (*attempt, error) {
 			continue
 		}
 		e.Report(c.outcome(a))
-		return a, nil
+		return a
 	}
 }
 

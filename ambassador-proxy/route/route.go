@@ -83,7 +83,7 @@ func compile(c *config.Route, upstreams map[string]*upstream.Upstream) (rule, er
 		r.to = append(r.to, target{up, c.To[name]})
 		r.total += c.To[name]
 		// One target that the HTTP/1.1 engine cannot serve decides for all, or the split would be drawn twice.
-		r.handover = r.handover || up.NeedsHTTP2() || up.Fault() != nil
+		r.handover = r.handover || up.NeedsHTTP2() || up.Fault() != nil || up.Config().Hedge != nil
 	}
 	if m := c.Mirror; m != nil {
 		up := upstreams[m.To]

@@ -71,7 +71,10 @@ func (i *injected) text(secrets *conf.Secrets) (string, bool) {
 }
 
 // AppendFields appends the lines to inject.
-func (u *Upstream) AppendFields(dst []byte, _ *layer7.Request) []byte {
+func (u *Upstream) AppendFields(dst []byte, r *layer7.Request) []byte {
+	if u.config.Trace {
+		dst = appendTrace(dst, r)
+	}
 	for n := range u.inject {
 		i := &u.inject[n]
 		v, ok := i.text(u.env.Secrets)

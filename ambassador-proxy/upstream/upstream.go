@@ -48,6 +48,7 @@ type Upstream struct {
 	watcher  *discover.Watcher
 	stats    Stats
 	latency  quantiles
+	hedge    hedging
 
 	mu    sync.Mutex // of what changes the set
 	ends  []*Endpoint
@@ -85,6 +86,11 @@ func New(name string, c config.Upstream, env Env) (*Upstream, error) {
 	}
 	u.dial = &dialer{via: via, timeout: or(c.ConnectTimeout.D(), 2*time.Second)}
 	u.queue = limit.NewQueue(or(c.Limits.Requests, 10000), or(c.Limits.Queue, 1000), or(c.Limits.QueueTimeout.D(), time.Second))
+	if h := c.Hedge; h != nil {
+		if u.hedge.quantile, u.hedge.fixed, err = h.Parse(); err != nil {
+			return nil, fmt.Errorf("upstream %s: hedge: %w", name, err)
+		}
+	}
 	u.budget = retry.NewBudget(time.Now())
 	u.inject = injections(&c)
 	u.settings = u.makeSettings()
