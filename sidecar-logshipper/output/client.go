@@ -26,7 +26,7 @@ type HTTPConfig struct {
 	Auth        Auth                   `yaml:"auth,omitempty"`
 	Headers     map[string]conf.Secret `yaml:"headers,omitempty" doc:"Further request headers; file:/path values are re-read when they rotate."`
 	TLS         tlsfile.Client         `yaml:"tls,omitempty"`
-	Compression string                 `yaml:"compression,omitempty" enum:"none,gzip,zstd,snappy" doc:"How request bodies are packed."`
+	Compression string                 `yaml:"compression,omitempty" enum:"none,gzip,zstd,snappy" doc:"How request bodies are packed; the default depends on the kind, and is none to loopback."`
 	Timeout     conf.Duration          `yaml:"timeout,omitempty" doc:"For one request, its answer included; default 30s."`
 }
 
@@ -114,26 +114,33 @@ func transport(tlsConfig *tls.Config) *http.Transport {
 
 // post sends one body; check, if any, reads the body of a 2xx answer. It makes one attempt and returns the package's errors.
 func (c *client) post(ctx context.Context, body []byte, check func([]byte) error) error {
+	packed, encoding := c.packer.pack(body)
+	return c.do(ctx, http.MethodPost, c.url, packed, func(r *http.Request) error {
+		if encoding != "" {
+			r.Header.Set("Content-Encoding", encoding)
+		}
+		return nil
+	}, check)
+}
+
+// do makes one attempt at a request; finish sets what only the caller knows, after all other headers.
+func (c *client) do(ctx context.Context, method, target string, body []byte, finish func(*http.Request) error, check func([]byte) error) error {
 	timeout := c.config.Timeout.D()
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	packed, encoding := c.packer.pack(body)
-	bodies := &wholeBodies{data: packed}
+	bodies := &wholeBodies{data: body}
 	defer bodies.wait()
 	defer cancel() // before wait: it is what ends a write that the destination does not read
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bodies.next())
+	request, err := http.NewRequestWithContext(ctx, method, target, bodies.next())
 	if err != nil {
 		return &Retryable{Reason: "request", Err: err}
 	}
-	request.ContentLength = int64(len(packed))
+	request.ContentLength = int64(len(body))
 	request.GetBody = func() (io.ReadCloser, error) { return bodies.next(), nil }
-	if encoding != "" {
-		request.Header.Set("Content-Encoding", encoding)
-	}
-	if err := c.sign(request); err != nil {
+	if err := errors.Join(c.sign(request), finish(request)); err != nil {
 		_ = request.Body.Close()
 		return &Retryable{Reason: "auth", Err: err}
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	OTLP          *OTLPConfig          `yaml:"otlp,omitempty"`
 	Splunk        *SplunkConfig        `yaml:"splunk,omitempty"`
 	Syslog        *SyslogConfig        `yaml:"syslog,omitempty"`
+	Kafka         *KafkaConfig         `yaml:"kafka,omitempty"`
+	Fluent        *FluentConfig        `yaml:"fluent,omitempty"`
+	S3            *S3Config            `yaml:"s3,omitempty"`
 }
 
 // Env is what an output gets from the helper around it.
@@ -57,6 +60,12 @@ func New(c Config, env Env) (Output, error) {
 		return opened(NewSplunk(*c.Splunk, env))
 	case c.Syslog != nil:
 		return opened(NewSyslog(*c.Syslog, env))
+	case c.Kafka != nil:
+		return opened(NewKafka(*c.Kafka, env))
+	case c.Fluent != nil:
+		return opened(NewFluent(*c.Fluent, env))
+	case c.S3 != nil:
+		return opened(NewS3(*c.S3, env))
 	default:
 		return nil, fmt.Errorf("open output: names no kind")
 	}
@@ -82,6 +91,10 @@ func (c *Config) Name() string {
 		return "file://" + c.File.Path
 	case c.Syslog != nil:
 		return "syslog+" + bare(c.Syslog.URL)
+	case c.Kafka != nil:
+		return "kafka://" + strings.Join(c.Kafka.Brokers, ",") + "/" + c.Kafka.Topic
+	case c.Fluent != nil:
+		return "fluent+" + bare(c.Fluent.URL)
 	}
 	if kind, h := c.overHTTP(); h != nil {
 		return kind + "+" + bare(h.URL)
@@ -104,6 +117,8 @@ func (c *Config) overHTTP() (kind string, h *HTTPConfig) {
 		return "otlp", &c.OTLP.HTTPConfig
 	case c.Splunk != nil:
 		return "splunk", &c.Splunk.HTTPConfig
+	case c.S3 != nil:
+		return "s3", &c.S3.HTTPConfig
 	default:
 		return "", nil
 	}
@@ -128,8 +143,18 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 		p.Add(path+".file.path", "is missing", "write the file to append to")
 	case c.Syslog != nil:
 		c.Syslog.validate(p, path+".syslog")
+	case c.Kafka != nil:
+		c.Kafka.validate(p, path+".kafka")
+	case c.Fluent != nil:
+		c.Fluent.validate(p, path+".fluent")
 	case h != nil:
 		h.validate(p, path+"."+kind)
+	}
+	if c.Loki != nil && c.Loki.Compression != "" {
+		p.Add(path+".loki.compression", "is not a choice: its protocol packs bodies with snappy", "remove it")
+	}
+	if c.S3 != nil {
+		c.S3.validate(p, path+".s3")
 	}
 }
 

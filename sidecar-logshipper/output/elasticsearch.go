@@ -41,6 +41,7 @@ func NewElasticsearch(c ElasticsearchConfig, env Env) (*Elasticsearch, error) {
 		return nil, err
 	}
 	c.URL = base
+	c.Compression = packing(c.Compression, c.URL, "gzip")
 	hc := withQuery(c.HTTPConfig, "filter_path", "errors,items.*.status,items.*.error")
 	if c.Pipeline != "" {
 		hc = withQuery(hc, "pipeline", c.Pipeline)

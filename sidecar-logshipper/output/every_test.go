@@ -34,7 +34,7 @@ type row struct {
 }
 
 func rows() []row {
-	all := []row{{"stdout", true, startStdout}, {"file", true, startFile}, {"syslog", false, startSyslog}}
+	all := []row{{"stdout", true, startStdout}, {"file", true, startFile}, {"syslog", false, startSyslog}, {"fluent", false, startFluent}}
 	for _, h := range httpRows() {
 		all = append(all, row{h.name, false, h.start})
 	}

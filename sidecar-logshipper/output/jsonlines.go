@@ -90,7 +90,7 @@ func (l *layout) appendLines(dst []byte, c *record.Chunk) ([]byte, int) {
 // appendOne encodes a record that appendLines cannot: one of several lines, or with bytes to repair.
 func (l *layout) appendOne(dst []byte, c *record.Chunk, start, end int) []byte {
 	line := trimNewline(c.Data[start:end])
-	if l.verbatim && isObject(line) && utf8.Valid(line) {
+	if l.verbatim && isObject(line) && utf8.Valid(line) && bytes.IndexByte(line, '\n') < 0 {
 		dst = l.object.append(dst, c.Time+int64(start), c.Offset+int64(start))
 		return append(append(dst, line[l.skip:]...), l.objectEnd...)
 	}

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -90,6 +91,8 @@ func appendValue(dst []byte, f *record.Field) []byte {
 		return appendQuoted(dst, f.Value)
 	case len(f.Value) == 0:
 		return append(dst, "null"...)
+	case f.Kind == record.JSON && bytes.IndexByte(f.Value, '\n') >= 0: // from a record of several lines; between tokens only
+		return append(dst, bytes.ReplaceAll(f.Value, []byte{'\n'}, []byte{' '})...)
 	default:
 		return append(dst, f.Value...)
 	}

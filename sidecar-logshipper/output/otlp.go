@@ -63,6 +63,7 @@ const (
 
 // NewOTLP makes the output; the network is not touched before Send.
 func NewOTLP(c OTLPConfig, env Env) (*OTLP, error) {
+	c.Compression = packing(c.Compression, c.URL, "gzip")
 	h, err := newClient(c.HTTPConfig, "/v1/logs", map[string]conf.Secret{"Content-Type": "application/x-protobuf"}, env)
 	if err != nil {
 		return nil, err

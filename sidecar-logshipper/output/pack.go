@@ -3,6 +3,8 @@ package output
 import (
 	"bytes"
 	"fmt"
+	"net"
+	"net/url"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
@@ -18,6 +20,23 @@ type packer struct {
 
 // zstdWindow in bytes: with a small one a batch of a few hundred KiB packs a third faster, and no worse.
 const zstdWindow = 128 << 10
+
+// packing is the compression that is configured, or else usual, which every server of its kind takes: over a network bytes are
+// dearer than the CPU, to a server on the same host they are not.
+func packing(configured, rawURL, usual string) string {
+	if configured != "" {
+		return configured
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return ""
+	}
+	host := u.Hostname()
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return ""
+	}
+	return usual
+}
 
 func newPacker(compression string) (packer, error) {
 	switch compression {

@@ -26,6 +26,7 @@ type Splunk struct {
 
 // NewSplunk makes the output; the network is not touched before Send.
 func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
+	c.Compression = packing(c.Compression, c.URL, "gzip")
 	h, err := newClient(c.HTTPConfig, "/services/collector/event", map[string]conf.Secret{"Content-Type": "application/json"}, env)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 type scheme struct {
 	name    string   // of the kind, before the +
 	carrier []string // allowed after the +; nil when the name stands alone
+	host    bool     // without a carrier: the target is //host/path, not the path
 	fill    func(c *Config, target string) (options any)
 	lists   []string // options that are lists, separated by commas
 }
@@ -48,6 +49,19 @@ func schemes() []scheme {
 			c.Syslog = &SyslogConfig{URL: url}
 			return c.Syslog
 		}},
+		{name: "kafka", host: true, lists: []string{"brokers"}, fill: func(c *Config, target string) any {
+			broker, topic, _ := strings.Cut(target, "/")
+			c.Kafka = &KafkaConfig{Brokers: []string{broker}, Topic: topic}
+			return c.Kafka
+		}},
+		{name: "fluent", carrier: []string{"tcp", "tls"}, fill: func(c *Config, url string) any {
+			c.Fluent = &FluentConfig{URL: url}
+			return c.Fluent
+		}},
+		{name: "s3", carrier: web, fill: func(c *Config, url string) any {
+			c.S3 = &S3Config{HTTPConfig: HTTPConfig{URL: url}}
+			return c.S3
+		}},
 		{name: "stdout", fill: func(c *Config, _ string) any { c.Stdout = &StdoutConfig{}; return c.Stdout }},
 		{name: "file", fill: func(c *Config, path string) any { c.File = &FileConfig{Path: path}; return c.File }},
 	}
@@ -65,8 +79,10 @@ func FromURL(raw string) (Config, error) {
 	}
 	if u.Scheme == "http+jsonl" || u.Scheme == "https+jsonl" {
 		u.Scheme = strings.TrimSuffix(u.Scheme, "+jsonl")
-		c.HTTP = &JSONConfig{HTTPConfig: HTTPConfig{URL: u.String()}}
-		return c, nil
+		c.HTTP = &JSONConfig{}
+		options := ownOptions(u)
+		c.HTTP.URL = u.String()
+		return c, (&scheme{}).options(options, c.HTTP)
 	}
 	for _, s := range schemes() {
 		if target, ok := s.target(u); ok {
@@ -76,8 +92,29 @@ func FromURL(raw string) (Config, error) {
 	return c, fmt.Errorf("output %q: unknown scheme %q (known: %s)", raw, u.Scheme, strings.Join(schemeNames(), " "))
 }
 
+// ownOptions takes the options of http out of the query of u and returns them as a URL of their own. What is left belongs to
+// the endpoint: nobody else knows which parameters it has.
+func ownOptions(u *url.URL) *url.URL {
+	theirs, ours := u.Query(), url.Values{}
+	for _, name := range []string{"compression", "event_id", "format", "timeout"} {
+		if theirs.Has(name) {
+			ours[name] = theirs[name]
+			theirs.Del(name)
+		}
+	}
+	own := *u
+	own.RawQuery = ours.Encode()
+	if len(ours) > 0 {
+		u.RawQuery = theirs.Encode()
+	}
+	return &own
+}
+
 // target is the URL without the kind and the options, when u is of this scheme.
 func (s *scheme) target(u *url.URL) (string, bool) {
+	if s.host {
+		return u.Host + u.Path, u.Scheme == s.name
+	}
 	if s.carrier == nil {
 		return u.Path, u.Scheme == s.name
 	}
@@ -124,6 +161,8 @@ func schemeNames() []string {
 		switch {
 		case s.name == "stdout":
 			names = append(names, "stdout:")
+		case s.host:
+			names = append(names, s.name+"://")
 		case s.carrier == nil:
 			names = append(names, s.name+":///")
 		default:

@@ -25,6 +25,7 @@ type VictoriaLogs struct {
 
 // NewVictoriaLogs makes the output; the network is not touched before Send.
 func NewVictoriaLogs(c VictoriaLogsConfig, env Env) (*VictoriaLogs, error) {
+	c.Compression = packing(c.Compression, c.URL, "zstd")
 	k := defaultKeys(env)
 	k.Time, k.Message = "_time", "_msg"
 	streams := c.Streams
