@@ -23,6 +23,9 @@ const explainWait = 5 * time.Second // for names to be resolved
 
 // explain shows where one request would go: METHOD URL [-H 'name: value']... It resolves names and sends nothing.
 func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
+	if len(in.Args) > 0 && (in.Args[0] == "redis" || in.Args[0] == "memcached") {
+		return explainShard(ctx, c, in)
+	}
 	method, target, header, err := parseSample(in.Args)
 	if err != nil {
 		return err

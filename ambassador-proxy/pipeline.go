@@ -23,14 +23,16 @@ import (
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/observe"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/route"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/shard"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
-// service is the running ambassador: listen → route → layer7 | layer4 → upstream.
+// service is the running ambassador: listen → route → layer7 | layer4 | shard | forward → upstream.
 type service struct {
 	env     kit.Env
 	shared  upstream.Env
 	metrics *observe.Metrics
+	shards  *shard.Metrics
 	limit   *listen.Limit
 	done    chan struct{}
 
@@ -49,11 +51,12 @@ type front struct {
 	std    *layer7.Std
 	l4     *layer4.Proxy
 	egress *forward.Proxy
+	shard  *shard.Proxy
 }
 
 func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
 	s := &service{
-		env: env, metrics: observe.NewMetrics(env.Metrics), limit: &listen.Limit{}, done: make(chan struct{}),
+		env: env, metrics: observe.NewMetrics(env.Metrics), shards: shard.NewMetrics(env.Metrics), limit: &listen.Limit{}, done: make(chan struct{}),
 		upstreams: map[string]*upstream.Upstream{}, front: map[string]*front{},
 		shared: upstream.Env{Log: env.Log, Secrets: env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: c.StartupWait.D()},
 	}
@@ -168,6 +171,10 @@ func (s *service) serve(f *front, t *route.Table, up *upstream.Upstream, o *obse
 		f.l4 = layer4.New(up, f.config.IdleTimeout.D(), o.Connection)
 		f.socks.Serve(f.l4.Serve)
 		return
+	case "redis", "memcached":
+		f.shard = shard.New(shard.Config{Upstream: up, Metrics: s.shards, Secrets: s.env.Secrets, Command: int(f.config.MaxBody)})
+		f.socks.Serve(f.shard.Serve)
+		return
 	}
 	f.route.Set(t)
 	f.std = layer7.NewStd(layer7.StdConfig{Route: &f.route, Observer: o, Body: int64(f.config.MaxBody),
@@ -183,6 +190,8 @@ func (f *front) swap(l *config.Listener, t *route.Table, up *upstream.Upstream) 
 		f.egress.Set(l.Allow)
 	case f.l4 != nil:
 		f.l4.Set(up)
+	case f.shard != nil:
+		f.shard.Set(up)
 	default:
 		f.route.Set(t)
 	}
@@ -195,6 +204,8 @@ func (f *front) busy() (connections, requests int, last time.Time) {
 		return f.egress.Busy(), 0, f.egress.LastActivity()
 	case f.l4 != nil:
 		return f.l4.Busy(), 0, f.l4.LastActivity()
+	case f.shard != nil:
+		return f.shard.Busy(), 0, f.shard.LastActivity()
 	}
 	c1, r1 := f.h1.Busy()
 	c2, r2 := f.std.Busy()
@@ -212,6 +223,8 @@ func (f *front) close() {
 		f.egress.Close()
 	case f.l4 != nil:
 		f.l4.Close()
+	case f.shard != nil:
+		f.shard.Close()
 	default:
 		f.std.Close()
 		f.h1.Close()

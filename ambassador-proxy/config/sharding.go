@@ -18,7 +18,7 @@ func (u *Upstream) validateSharding(at string, t Target, p *conf.Problems) {
 	if u.Balance != "" && u.Balance != "ketama" {
 		p.Add(at+".balance", fmt.Sprintf("%q does not send a key to the same shard each time", u.Balance), "leave it out, or write ketama")
 	}
-	hashes := []string{"", "fnv1a_64", "fnv1a_32", "fnv1_64", "fnv1_32", "md5", "crc32", "crc32a", "one_at_a_time"}
+	hashes := []string{"", "fnv1a_64", "fnv1a_32", "fnv1_64", "fnv1_32", "md5", "crc32a", "one_at_a_time"}
 	if !slices.Contains(hashes, u.Hash) {
 		p.Add(at+".hash", fmt.Sprintf("unknown hash %q", u.Hash), "did you mean "+conf.Nearest(u.Hash, hashes[1:])+"?")
 	}

@@ -4,32 +4,27 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 )
 
-// hashOf is twemproxy's hash function of that name (nc_hashkit); "" is its default. Its arithmetic is C's on amd64: bytes
+// hashOf is twemproxy's hash function of that name (nc_hashkit; its crc32 is left out, as 15 bits hit one server only); "" is its default (config validates the name). Its arithmetic is C's on amd64: bytes
 // above 127 count as negative in the FNV functions and in one_at_a_time.
-func hashOf(name string) (func(key []byte) uint32, error) {
+func hashOf(name string) func(key []byte) uint32 {
 	switch name {
-	case "", "fnv1a_64":
-		return func(k []byte) uint32 { return fnv1a(k, 0x84222325, 0x1b3) }, nil // the lower halves: truncated as in C
 	case "fnv1a_32":
-		return func(k []byte) uint32 { return fnv1a(k, 2166136261, 16777619) }, nil
+		return func(k []byte) uint32 { return fnv1a(k, 2166136261, 16777619) }
 	case "fnv1_64":
-		return func(k []byte) uint32 { return fnv1(k, 0x84222325, 0x1b3) }, nil
+		return func(k []byte) uint32 { return fnv1(k, 0x84222325, 0x1b3) }
 	case "fnv1_32":
-		return func(k []byte) uint32 { return fnv1(k, 2166136261, 16777619) }, nil
+		return func(k []byte) uint32 { return fnv1(k, 2166136261, 16777619) }
 	case "md5":
-		return func(k []byte) uint32 { sum := md5.Sum(k); return binary.LittleEndian.Uint32(sum[:]) }, nil
-	case "crc32":
-		return func(k []byte) uint32 { return crc32.ChecksumIEEE(k) >> 16 & 0x7fff }, nil
+		return func(k []byte) uint32 { sum := md5.Sum(k); return binary.LittleEndian.Uint32(sum[:]) }
 	case "crc32a":
-		return crc32.ChecksumIEEE, nil
+		return crc32.ChecksumIEEE
 	case "one_at_a_time":
-		return oneAtATime, nil
+		return oneAtATime
 	}
-	return nil, fmt.Errorf("unknown hash %q", name)
+	return func(k []byte) uint32 { return fnv1a(k, 0x84222325, 0x1b3) } // fnv1a_64: the lower halves, truncated as in C
 }
 
 func fnv1a(key []byte, hash, prime uint32) uint32 {

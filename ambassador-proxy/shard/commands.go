@@ -1,0 +1,167 @@
+package shard
+
+import "strconv"
+
+// kind is what is done with a Redis command.
+type kind uint8
+
+const (
+	unknown    kind = iota
+	keyed           // its keys, by first, last and step as in COMMAND INFO, must lie on one shard
+	counted         // the number of keys stands at first, the keys follow
+	streams         // the keys are the first half of what follows STREAMS
+	split           // each key is a command of its own; numbers are added
+	splitGet        // MGET
+	splitSet        // MSET
+	everywhere      // to all shards
+	anywhere        // to some shard
+	local           // answered by the ambassador
+	blocking        // refused
+	pubsub          // refused
+	oneServer       // refused: it needs all keys at once
+)
+
+type spec struct {
+	kind              kind
+	first, last, step int // last -1: the last argument, -2: the one before
+}
+
+// specOf knows the commands by their upper-case names. Keys stand where COMMAND INFO of Redis 7 says.
+func specOf(name string) spec {
+	switch name {
+	case "MGET":
+		return spec{splitGet, 1, -1, 1}
+	case "MSET":
+		return spec{splitSet, 1, -1, 2}
+	case "DEL", "EXISTS", "UNLINK", "TOUCH":
+		return spec{split, 1, -1, 1}
+	case "PING", "ECHO", "QUIT", "AUTH", "HELLO", "SELECT", "INFO", "CLIENT", "READONLY", "READWRITE", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH":
+		return spec{kind: local}
+	case "DBSIZE", "FLUSHDB", "FLUSHALL":
+		return spec{kind: everywhere}
+	case "COMMAND", "TIME", "LOLWUT":
+		return spec{kind: anywhere}
+	case "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "WAIT", "WAITAOF", "MONITOR", "SYNC", "PSYNC":
+		return spec{kind: blocking}
+	case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "PUBLISH", "SPUBLISH", "PUBSUB":
+		return spec{kind: pubsub}
+	case "KEYS", "SCAN", "RANDOMKEY", "SWAPDB", "CLUSTER", "CONFIG", "SCRIPT", "FUNCTION", "DEBUG", "SHUTDOWN", "SAVE", "BGSAVE",
+		"BGREWRITEAOF", "LASTSAVE", "REPLICAOF", "SLAVEOF", "ROLE", "SLOWLOG", "LATENCY", "MEMORY", "ACL", "MODULE", "MIGRATE", "RESET", "FAILOVER":
+		return spec{kind: oneServer}
+	}
+	return specOfKeyed(name)
+}
+
+func specOfKeyed(name string) spec {
+	switch name {
+	case "GET", "SET", "SETEX", "PSETEX", "SETNX", "GETSET", "GETDEL", "GETEX", "APPEND", "STRLEN", "INCR", "DECR", "INCRBY", "DECRBY",
+		"INCRBYFLOAT", "GETRANGE", "SETRANGE", "SUBSTR", "SETBIT", "GETBIT", "BITCOUNT", "BITPOS", "BITFIELD", "BITFIELD_RO",
+		"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL", "PERSIST", "TYPE", "DUMP", "RESTORE", "MOVE",
+		"HSET", "HSETNX", "HGET", "HMSET", "HMGET", "HDEL", "HLEN", "HKEYS", "HVALS", "HGETALL", "HEXISTS", "HINCRBY", "HINCRBYFLOAT",
+		"HSTRLEN", "HSCAN", "HRANDFIELD",
+		"LPUSH", "RPUSH", "LPUSHX", "RPUSHX", "LPOP", "RPOP", "LLEN", "LINDEX", "LSET", "LRANGE", "LTRIM", "LREM", "LINSERT", "LPOS",
+		"SADD", "SREM", "SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS", "SPOP", "SRANDMEMBER", "SSCAN",
+		"ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZSCORE", "ZMSCORE", "ZINCRBY", "ZRANK", "ZREVRANK", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE",
+		"ZREVRANGEBYSCORE", "ZRANGEBYLEX", "ZREVRANGEBYLEX", "ZLEXCOUNT", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREMRANGEBYLEX",
+		"ZPOPMIN", "ZPOPMAX", "ZRANDMEMBER", "ZSCAN",
+		"PFADD", "GEOADD", "GEODIST", "GEOHASH", "GEOPOS", "GEOSEARCH", "GEORADIUS_RO", "GEORADIUSBYMEMBER_RO",
+		"XADD", "XLEN", "XRANGE", "XREVRANGE", "XDEL", "XTRIM", "XACK", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XSETID", "SORT_RO":
+		return spec{keyed, 1, 1, 1}
+	case "RENAME", "RENAMENX", "COPY", "LMOVE", "RPOPLPUSH", "SMOVE", "ZRANGESTORE", "GEOSEARCHSTORE", "LCS":
+		return spec{keyed, 1, 2, 1}
+	case "SINTER", "SUNION", "SDIFF", "SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE", "PFCOUNT", "PFMERGE":
+		return spec{keyed, 1, -1, 1}
+	case "MSETNX":
+		return spec{keyed, 1, -1, 2}
+	case "BITOP":
+		return spec{keyed, 2, -1, 1}
+	case "OBJECT", "XINFO", "XGROUP":
+		return spec{keyed, 2, 2, 1}
+	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO":
+		return spec{kind: counted, first: 2}
+	case "SINTERCARD", "ZINTER", "ZUNION", "ZDIFF", "ZINTERCARD", "LMPOP", "ZMPOP":
+		return spec{kind: counted, first: 1}
+	case "XREAD", "XREADGROUP":
+		return spec{kind: streams}
+	}
+	return spec{}
+}
+
+// keysOf are the keys of a command that must lie on one shard; nil when it has too few arguments.
+func (c spec) keysOf(args [][]byte) (keys [][]byte) {
+	switch c.kind {
+	case counted:
+		if len(args) <= c.first {
+			return nil
+		}
+		n, err := strconv.Atoi(string(args[c.first]))
+		if err != nil || n < 1 || n > len(args)-c.first-1 {
+			return nil
+		}
+		return args[c.first+1 : c.first+1+n]
+	case streams:
+		for i := 1; i < len(args); i++ {
+			if fold(args[i]) == "STREAMS" {
+				rest := args[i+1:]
+				return rest[:len(rest)/2]
+			}
+		}
+		return nil
+	}
+	last := c.last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := c.first; i <= last && i < len(args); i += c.step {
+		keys = append(keys, args[i])
+	}
+	if len(args) <= last {
+		return nil
+	}
+	return keys
+}
+
+// fold is an upper-case copy of a short word.
+func fold(b []byte) string {
+	if len(b) > 32 {
+		return ""
+	}
+	var up [32]byte
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		up[i] = c
+	}
+	return string(up[:len(b)])
+}
+
+// KeysOf are the keys of a command as the app would write it, or why the ambassador would not send it to a shard.
+func KeysOf(protocol string, words []string) (keys [][]byte, why string) {
+	args := make([][]byte, len(words))
+	for i, w := range words {
+		args[i] = []byte(w)
+	}
+	if len(args) < 2 {
+		return nil, "a command and its key are wanted, for example redis GET user:7"
+	}
+	if protocol == "memcached" {
+		if keys = args[1:2]; words[0] == "get" || words[0] == "gets" {
+			keys = args[1:]
+		}
+		return keys, ""
+	}
+	name := fold(args[0])
+	c := specOf(name)
+	switch c.kind {
+	case keyed, counted, streams, split, splitGet, splitSet:
+		if keys = c.keysOf(args); len(keys) == 0 {
+			why = "wrong number of arguments for " + name
+		}
+	case local, everywhere, anywhere:
+		why = name + " concerns no key"
+	default:
+		why = string(refusal(c.kind, name)[1:])
+	}
+	return keys, why
+}
