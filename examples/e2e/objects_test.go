@@ -59,6 +59,8 @@ func create(ctx context.Context, manifest []byte, change func(any)) (pods []stri
 			_, err = client.CoreV1().Services(namespace).Create(ctx, o, options)
 		case *appsv1.Deployment:
 			_, err = client.AppsV1().Deployments(namespace).Create(ctx, o, options)
+		case *appsv1.StatefulSet:
+			_, err = client.AppsV1().StatefulSets(namespace).Create(ctx, o, options)
 		case *batchv1.Job:
 			_, err = client.BatchV1().Jobs(namespace).Create(ctx, o, options)
 		case *corev1.Pod:

@@ -21,6 +21,7 @@ import (
 // no registry can be reached.
 type server struct {
 	image, binary, command string
+	also                   []string // more programs
 	files                  map[string]string
 }
 
@@ -38,7 +39,7 @@ http {
 `,
 		},
 	},
-	{image: "redis:8", binary: "/usr/bin/redis-server", command: `["redis-server"]`, files: map[string]string{"etc/redis/empty": ""}},
+	{image: "redis:8", binary: "/usr/bin/redis-server", also: []string{"/usr/bin/redis-benchmark"}, command: `["redis-server"]`},
 	{image: "prom/prometheus:v2.42.0", binary: "/usr/bin/prometheus", command: `["prometheus"]`, files: map[string]string{"etc/prometheus/empty": ""}},
 }
 
@@ -52,11 +53,11 @@ func (s server) ensure() error {
 		return err
 	}
 	defer os.RemoveAll(root)
-	libraries, err := exec.Command("ldd", s.binary).Output()
+	libraries, err := exec.Command("ldd", append(s.also, s.binary)...).Output()
 	if err != nil {
 		return fmt.Errorf("no image %s, and %s is not installed: %w", s.image, s.binary, err)
 	}
-	paths := append(regexp.MustCompile(`/\S+\.so\S*`).FindAllString(string(libraries), -1), s.binary)
+	paths := append(regexp.MustCompile(`/\S+\.so\S*`).FindAllString(string(libraries), -1), append(s.also, s.binary)...)
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {

@@ -106,6 +106,28 @@ func TestExperiment_GetsTenPercentAndTheDarkVersionACopyOfAll(t *testing.T) {
 	}
 }
 
+func TestShardedRedis_SpreadsTheKeysOfAnUnchangedClient(t *testing.T) {
+	t.Parallel()
+	apply(t, "sharded-redis.yaml")
+	eventually(t, 60*time.Second, func() error {
+		families, err := scrape(t.Context(), "sharded-redis", "19102")
+		if err != nil {
+			return err
+		}
+		shards := families["ambassador_shard_requests_total"].GetMetric()
+		for _, m := range shards {
+			if m.GetCounter().GetValue() < 1000 {
+				return fmt.Errorf("%v", m)
+			}
+		}
+		if len(shards) != 3 {
+			return fmt.Errorf("%d shards: %v", len(shards), shards)
+		}
+		t.Log(shards)
+		return nil
+	})
+}
+
 func TestAdapter_SpeaksForARealRedisAndARealNginx(t *testing.T) {
 	t.Parallel()
 	apply(t, "redis-nginx.yaml")
@@ -164,12 +186,7 @@ func rate(t *testing.T, pod, port, name string) float64 {
 
 func TestAmbassador_StaysBelowItsMemoryLimitAtAThousandRequestsASecond(t *testing.T) {
 	start(t, "ambassador.yaml", "load-requests", func(pod *corev1.Pod) {
-		app := pod.Spec.Containers[0]
-		app.Args = []string{"app", "--listen=", "--log-dir=", "--calls=150", "--backend=http://127.0.0.1:8081"}
-		for i := range 8 { // each makes one call after the other
-			app.Name = fmt.Sprintf("app-%d", i)
-			pod.Spec.Containers = append(pod.Spec.Containers, app)
-		}
+		pod.Spec.Containers[0].Args = []string{"app", "--listen=", "--log-dir=", "--calls=1400", "--callers=32", "--backend=http://127.0.0.1:8081"}
 	})
 	got := rate(t, "load-requests", "19102", "ambassador_requests_total")
 	t.Logf("%.0f requests/s", got)

@@ -28,6 +28,7 @@ type options struct {
 	backend  string
 	rate     float64
 	calls    float64
+	callers  int
 	orders   int64
 	maxBytes int64
 	keep     int
@@ -48,6 +49,7 @@ func Main(ctx context.Context, args []string) error {
 	fs.StringVar(&o.backend, "backend", "", "`URL` of the backend; empty for no calls")
 	fs.Float64Var(&o.rate, "rate", 100, "log lines per second")
 	fs.Float64Var(&o.calls, "calls", 30, "backend calls per second")
+	fs.IntVar(&o.callers, "callers", 1, "how many make the backend calls at a time")
 	fs.Int64Var(&o.orders, "orders", 0, "end after this many log lines; 0 for never")
 	fs.Int64Var(&o.maxBytes, "rotate-bytes", 256<<10, "size at which app.log is rotated")
 	fs.IntVar(&o.keep, "keep", 5, "rotated files kept")
@@ -75,7 +77,7 @@ func run(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var work sync.WaitGroup
-	failed := make(chan error, 4)
+	failed := make(chan error, 3+o.callers)
 	start := func(f func(context.Context) error) {
 		work.Go(func() {
 			if err := f(ctx); err != nil {
@@ -94,7 +96,9 @@ func run(ctx context.Context, o options) error {
 		})
 	}
 	if o.backend != "" {
-		start(a.callBackend)
+		for range o.callers {
+			start(a.callBackend)
+		}
 	}
 	if o.statsd != "" {
 		start(a.sendStatsD)
@@ -188,9 +192,9 @@ func (a *app) eat() error {
 	}
 }
 
-// callBackend makes one call after the other, each in its time.
+// callBackend makes one call after the other, each in its time; it is one of the callers.
 func (a *app) callBackend(ctx context.Context) error {
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / a.calls))
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / a.calls * float64(a.callers)))
 	defer ticker.Stop()
 	routes := []string{"quote", "stock", "price"}
 	for i := 0; ; i++ {
