@@ -19,6 +19,7 @@ type Config struct {
 	Sources     []Source `yaml:"sources" doc:"Where statistics come from."`
 	Limits      Limits   `yaml:"limits,omitempty"`
 	Mapping     string   `yaml:"statsd_mapping,omitempty" doc:"Mapping file of statsd_exporter, for every source of StatsD."`
+	Exporter    string   `yaml:"json_exporter_config,omitempty" doc:"Configuration of json_exporter, for every JSON source without rules."`
 	Tests       []Test   `yaml:"tests,omitempty" doc:"Inputs and what they become; check runs them."`
 }
 
@@ -47,6 +48,8 @@ type Source struct {
 	JQ       string             `yaml:"jq,omitempty" doc:"A jq program that reshapes a JSON document before the rules."`
 	Interval conf.Duration      `yaml:"interval,omitempty" doc:"Read it this often instead of at each scrape."`
 	Rules    []rules.Rule       `yaml:"rules,omitempty"`
+
+	exporterErr error // of json_exporter_config
 }
 
 // Kind is the union of kinds of sources.
@@ -65,6 +68,8 @@ type Document struct {
 	Headers   map[string]conf.Secret `yaml:"headers,omitempty" doc:"Request headers; a file: is read again when it rotates."`
 	BasicAuth *BasicAuth             `yaml:"basic_auth,omitempty"`
 	TLS       *tlsfile.Client        `yaml:"tls,omitempty" doc:"How an https:// URL is verified, and what is shown to it."`
+	Exporter  string                 `yaml:"json_exporter_config,omitempty" doc:"Configuration of json_exporter, in place of jq and rules."`
+	Module    string                 `yaml:"json_exporter_module,omitempty" doc:"Module of that configuration; default is default."`
 	MaxBytes  conf.Size              `yaml:"max_bytes,omitempty" doc:"Longest document; default 64MiB."`
 }
 
@@ -105,6 +110,7 @@ func Flags(f *conf.Flags, c *Config) {
 		return nil
 	})
 	f.String(&c.Prefix, "prefix", "first part of the names of values that no rule describes")
+	f.String(&c.Exporter, "json-exporter-config", "configuration of json_exporter")
 	f.String(&c.Mapping, "statsd-mapping", "mapping file of statsd_exporter")
 	f.Int(&c.Limits.Series, "max-series", "series in all")
 }
@@ -137,6 +143,7 @@ func (c *Config) Complete() {
 		s := &c.Sources[i]
 		s.completePreset()
 		s.completeMapping(c.Mapping)
+		s.completeExporter(c.Exporter)
 		if s.Name == "" {
 			s.Name = s.kind()
 			if seen[s.Name]++; seen[s.Name] > 1 {
@@ -209,6 +216,9 @@ func (c *Config) Validate(p *conf.Problems) {
 		}
 		s.StatsD.validateMapping(path+".statsd", p)
 		s.Graphite.validateMapping(path+".graphite", p)
+		if s.exporterErr != nil {
+			p.Add(path+".json.json_exporter_config", s.exporterErr.Error(), "")
+		}
 		if s.JQ != "" {
 			if _, err := decode.JQ(s.JQ); err != nil {
 				p.Add(path+".jq", err.Error(), "https://jqlang.org/manual")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"os"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
@@ -29,6 +30,22 @@ func (s *Source) completeMapping(everywhere string) {
 		l.mapped.rules, err = rules.StatsDMapping(text)
 	}
 	l.mapped.err = err
+}
+
+// completeExporter replaces a configuration of json_exporter by the jq program and rules that it means; check prints them.
+func (s *Source) completeExporter(everywhere string) {
+	if s.JSON == nil || s.JQ != "" || len(s.Rules) > 0 {
+		return
+	}
+	file := cmp.Or(s.JSON.Exporter, everywhere)
+	if file == "" {
+		return
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		s.JQ, s.Rules, err = rules.JSONExporter(text, cmp.Or(s.JSON.Module, "default"))
+	}
+	s.exporterErr = err
 }
 
 func (l *Listen) validateMapping(path string, p *conf.Problems) {
