@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
@@ -45,7 +46,13 @@ func consumed(t *testing.T, k *kfake.Cluster, want int, options ...kgo.Opt) (mes
 	defer cancel()
 	keys := map[string]bool{}
 	for len(messages) < want && ctx.Err() == nil {
-		for _, r := range client.PollFetches(ctx).Records() {
+		fetches := client.PollFetches(ctx)
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			if p.HighWatermark > int64(want) {
+				t.Errorf("%d messages in the topic, want %d", p.HighWatermark, want)
+			}
+		})
+		for _, r := range fetches.Records() {
 			var o struct{ Message string }
 			if err := json.Unmarshal(r.Value, &o); err != nil || len(r.Key) != 32 || keys[string(r.Key)] {
 				t.Fatalf("key %s value %s: %v", r.Key, r.Value, err)
@@ -149,7 +156,8 @@ func TestKafka_ShowsItsPasswordAndIsToldWhenItIsWrong(t *testing.T) {
 	}
 	c.Kafka.Password, c.Kafka.Timeout = "s3cret", 0
 	open(t, c).ship(numbered(3)...)
-	if len(k.ListenAddrs()) == 0 {
-		t.Error("no broker")
+	password := scram.Auth{User: "bob", Pass: "s3cret"}.AsSha512Mechanism()
+	if got := consumed(t, k, 3, kgo.SASL(password)); !slices.Equal(got, numbered(3)) {
+		t.Errorf("%q", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -53,6 +54,7 @@ func New(c Config) (*Producer, error) {
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // by the murmur2 of the key, as Java's
 		kgo.ProducerBatchCompression(codec(c.Compression)),
 		kgo.ProducerLinger(0),                    // batches have been made already
+		kgo.MetadataMinAge(time.Second),          // how soon a moved leader is looked for again
 		kgo.AllowIdempotentProduceCancellation(), // Produce must return when its context ends
 	}
 	if c.TLS != nil {
