@@ -78,6 +78,11 @@ func (p *pipeline) Reload(_ context.Context, c *config.Config) error {
 		for _, l := range opened {
 			err = errors.Join(err, l.Close())
 		}
+		for i := range c.Sources { // accounts that were opened for nothing
+			if src := p.store.Source(c.Sources[i].Name); !slices.ContainsFunc(old, func(r *running) bool { return r.src == src }) {
+				p.store.Forget(src)
+			}
+		}
 		return err
 	}
 	p.pulls.Lock() // a round of a source that goes would bring its series back

@@ -92,7 +92,7 @@ func TestReload_OfABrokenConfigurationKeepsTheOldOne(t *testing.T) {
 		if response.StatusCode == http.StatusOK {
 			t.Errorf("%s was taken", broken)
 		}
-		mustHave(t, scrape(t, admin), "app_a 1", "adapter_config_last_reload_successful 0")
+		mustHave(t, scrape(t, admin), "app_a 1", "adapter_config_last_reload_successful 0", `!adapter_samples_total{source="a"}`)
 	}
 	write(t, file, "sources:\n- json: {url: "+shop.URL+"}\n  rules: [{match: a, name: b}]\n")
 	shows(t, admin, "b 1")

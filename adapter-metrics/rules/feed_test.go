@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 )
@@ -83,6 +88,23 @@ func TestFeed_RemembersOnlyWhatDependsOnThePathAlone(t *testing.T) {
 		`n{host="b"} `: 2, `v_info{version="1.1"} `: 1, `s{s="on"} `: 0, `s{s="off"} `: 1, "m ": 0})
 	r.want(`{"m":"ODD"}`, map[string]float64{})
 	r.want(`{"m":"UP"}`, map[string]float64{"m ": 1})
+}
+
+func TestFeed_ObservesEveryValueOfAnArrayInOneHistogram(t *testing.T) {
+	r := newRounds(t, series.Limits{}, rules.Rule{Match: "took_ms.*", Name: "took", Unit: "ms", Buckets: []float64{0.1}})
+	r.round(`{"took_ms":[1,2,300]}`)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.store)
+	own, _ := registry.Gather()
+	for _, f := range own {
+		if f.GetName() == "adapter_parse_errors_total" {
+			t.Error(f)
+		}
+	}
+	var page bytes.Buffer
+	if err := expose.New(r.store, nil, nil).Write(&page, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil || !strings.Contains(page.String(), "took_seconds_count 3") {
+		t.Errorf("%v\n%s", err, &page)
+	}
 }
 
 func TestFeed_TellsAPathFromAKeyWithADotInIt(t *testing.T) {

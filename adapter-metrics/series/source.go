@@ -107,7 +107,7 @@ func (p *Pull) Series(f *Family, labels ...sample.Label) (*Series, error) {
 		return nil, err
 	}
 	if x.round == p.round {
-		p.src.Problem("duplicate_series", 1)
+		p.again(x)
 		return x, nil
 	}
 	x.round = p.round
@@ -118,11 +118,18 @@ func (p *Pull) Series(f *Family, labels ...sample.Label) (*Series, error) {
 // Again names a series that an earlier round got from Series and that has not been removed.
 func (p *Pull) Again(x *Series) {
 	if x.round == p.round {
-		p.src.Problem("duplicate_series", 1)
+		p.again(x)
 		return
 	}
 	x.round = p.round
 	p.seen = append(p.seen, x)
+}
+
+// again counts a value that takes the place of another one of the same document. A histogram or summary has room for all.
+func (p *Pull) again(x *Series) {
+	if t := x.fam.desc.Type; t != Histogram && t != Summary {
+		p.src.Problem("duplicate_series", 1)
+	}
 }
 
 // SetState sets a state set: one series for each of states, 1 for the active one. An
