@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
@@ -13,12 +15,14 @@ func (p *pipeline) log(s *config.Source) (plan, error) {
 	if _, err := decode.NewLog(nil, nil, options); err != nil {
 		return plan{}, err
 	}
-	tail := &source.Tail{Path: s.Log.Path, FromStart: s.Log.FromStart, Log: p.env.Log}
+	path, fromStart := s.Log.Path, s.Log.FromStart
 	return plan{
 		lines: func(store *series.Store, src *series.Source, _ decode.Mapper) lineDecoder {
 			d, _ := decode.NewLog(store, src, options) // compiled above
 			return d
 		},
-		follow: tail.Run,
+		follow: func(ctx context.Context, to source.LineDecoder) {
+			source.OpenTail(path, fromStart, p.env.Log).Run(ctx, to)
+		},
 	}, nil
 }

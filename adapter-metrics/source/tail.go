@@ -15,10 +15,8 @@ import (
 // holds was counted before; one that appears later, from its beginning. A rename is noticed by the file's
 // identity, and what the old file still gets before the new one exists is read; a truncation by the size.
 type Tail struct {
-	Path      string
-	FromStart bool // read also what the first file holds already
-	Log       *slog.Logger
-
+	path   string
+	log    *slog.Logger
 	file   *os.File
 	offset int64
 	buf    []byte
@@ -30,10 +28,16 @@ const (
 	tailBlockBytes = 256 << 10 // and the longest line
 )
 
+// OpenTail opens the file when it is there; fromStart reads also what it holds already. Run must follow.
+func OpenTail(path string, fromStart bool, log *slog.Logger) *Tail {
+	t := &Tail{path: path, log: log}
+	t.open(!fromStart)
+	return t
+}
+
 // Run follows the file until ctx ends, then reads what is there.
 func (t *Tail) Run(ctx context.Context, to LineDecoder) {
 	t.buf = make([]byte, tailBlockBytes)
-	t.open(!t.FromStart)
 	defer t.close()
 	tick := time.NewTicker(tailPoll)
 	defer tick.Stop()
@@ -56,7 +60,7 @@ func (t *Tail) round(to LineDecoder) {
 		}
 	}
 	t.read(to)
-	here, err := os.Stat(t.Path)
+	here, err := os.Stat(t.path)
 	if err != nil {
 		return // renamed, and the new one is not there yet: the old one may still grow
 	}
@@ -77,10 +81,10 @@ func (t *Tail) round(to LineDecoder) {
 }
 
 func (t *Tail) open(atEnd bool) {
-	file, err := os.Open(t.Path)
+	file, err := os.Open(t.path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			t.Log.Warn("log not readable", "path", t.Path, "error", err)
+			t.log.Warn("log not readable", "path", t.path, "error", err)
 		}
 		return
 	}
@@ -116,7 +120,7 @@ func (t *Tail) read(to LineDecoder) {
 		t.kept = copy(t.buf, have[end:])
 		if err != nil || n == 0 {
 			if err != nil && !errors.Is(err, io.EOF) {
-				t.Log.Warn("log not readable", "path", t.Path, "error", err)
+				t.log.Warn("log not readable", "path", t.path, "error", err)
 			}
 			return
 		}
