@@ -58,6 +58,9 @@ func (x *exchange) unavailable() reason.Reason {
 
 // replayable tells whether the request may be sent again after it was sent, and can be.
 func (x *exchange) replayable() bool {
+	if x.pump.running && x.pump.all.Load() {
+		x.pump.stop() // the answer was quicker than its goroutine, which has nothing left to do
+	}
 	return x.idempotent && !x.pump.running && x.body.keeps
 }
 
