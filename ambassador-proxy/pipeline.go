@@ -205,7 +205,8 @@ func (f *front) busy() (connections, requests int, last time.Time) {
 	case f.l4 != nil:
 		return f.l4.Busy(), 0, f.l4.LastActivity()
 	case f.shard != nil:
-		return f.shard.Busy(), 0, f.shard.LastActivity()
+		connections, requests = f.shard.Busy()
+		return connections, requests, f.shard.LastActivity()
 	}
 	c1, r1 := f.h1.Busy()
 	c2, r2 := f.std.Busy()
@@ -243,7 +244,7 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 	for _, f := range s.fronts() {
 		connections, requests, _ := f.busy()
 		left += requests
-		if f.h1 == nil {
+		if f.l4 != nil || f.egress != nil {
 			left += connections / 2
 		}
 	}

@@ -21,12 +21,14 @@ func (r *relay) run() {
 	r.out = bufio.NewWriterSize(r.s.client, answerBuffer)
 	for t := range r.s.queue {
 		if r.s.dead.Load() {
+			r.s.p.pending.Add(-1)
 			continue // the session still fills the queue
 		}
 		err := r.one(t)
 		if err == nil && len(r.s.queue) == 0 {
 			err = r.out.Flush()
 		}
+		r.s.p.pending.Add(-1)
 		if err != nil { // the client is gone, or got half an answer: it must not take the rest for whole
 			r.s.dead.Store(true)
 			r.s.client.Close()

@@ -248,6 +248,7 @@ func (s *session) flush() {
 }
 
 func (s *session) enqueue() {
+	s.p.pending.Add(int64(len(s.slots)))
 	for _, t := range s.slots {
 		s.queue <- t
 	}

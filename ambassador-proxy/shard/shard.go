@@ -68,7 +68,8 @@ type Proxy struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	ids        atomic.Int64
-	last       atomic.Int64
+	last       atomic.Int64 // Unix nanoseconds
+	pending    atomic.Int64 // commands without their answer
 
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{} // of both sides; nil once closed
@@ -158,15 +159,19 @@ func (p *Proxy) untrack(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// Busy is the number of clients.
-func (p *Proxy) Busy() int {
+// Busy are the clients, and the commands that wait for their answer.
+func (p *Proxy) Busy() (clients, commands int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.clients
+	return p.clients, int(p.pending.Load())
 }
 
-// LastActivity is when a client last asked for something or left. Idle connections of a pool do not count.
+// LastActivity is when a client last asked for something or left; now while a command waits for its answer. Idle
+// connections of a client's pool do not count.
 func (p *Proxy) LastActivity() time.Time {
+	if p.pending.Load() > 0 {
+		return time.Now()
+	}
 	if t := p.last.Load(); t != 0 {
 		return time.Unix(0, t)
 	}
