@@ -26,6 +26,7 @@ func helper() kit.Helper[config.Config] {
 		Check:    check,
 		Commands: map[string]kit.Command[config.Config]{
 			"suggest": {Summary: "write rules for a document", NoConfig: true, Run: suggestRules},
+			"preset":  {Summary: "list the presets, or show one", NoConfig: true, Run: presets},
 		},
 	}
 }
