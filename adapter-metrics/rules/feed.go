@@ -8,15 +8,16 @@ import (
 // A Feed leads the samples of one pulled document through the rules into a round of series. It
 // is what a decoder talks to.
 type Feed struct {
-	walk  *Walk
-	store *series.Store
-	src   *series.Source
-	round *series.Pull
-	path  [][]byte
-	key   []byte // of path, for memos
-	known memos
-	note  *memo              // being made; nil when the value's series cannot be remembered
-	sums  map[string]float64 // of delta rules, by series; they outlive a round in which the source is away
+	walk   *Walk
+	store  *series.Store
+	src    *series.Source
+	round  *series.Pull
+	path   [][]byte
+	walked int    // how much of path the walk has followed; it is asked only for what is not remembered
+	key    []byte // of path, for memos
+	known  memos
+	note   *memo              // being made; nil when the value's series cannot be remembered
+	sums   map[string]float64 // of delta rules, by series; they outlive a round in which the source is away
 }
 
 // Feed returns a feed of src. Begin must come before the first sample.
@@ -29,7 +30,9 @@ func (s *Set) Feed(store *series.Store, src *series.Source) *Feed {
 
 // Begin starts a round with the document.
 func (f *Feed) Begin() {
-	f.path, f.key, f.known.last = f.path[:0], f.key[:0], nil
+	f.path, f.key, f.known.last, f.known.swept = f.path[:0], f.key[:0], nil, false
+	f.walk.Reset()
+	f.walked = 0
 	f.round = f.src.Begin()
 }
 
@@ -45,6 +48,10 @@ func (f *Feed) Push(segment []byte) {
 // Pop goes one segment up.
 func (f *Feed) Pop() {
 	last := len(f.path) - 1
+	if f.walked > last {
+		f.walk.Pop()
+		f.walked = last
+	}
 	f.key = f.key[:len(f.key)-len(f.path[last])-3]
 	f.path = f.path[:last]
 }
@@ -55,9 +62,8 @@ func (f *Feed) Leaf(s *sample.Sample) {
 	if m := f.known.find(f.key); m != nil && m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && f.again(m, s) {
 		return
 	}
-	f.walk.Reset()
-	for _, segment := range f.path {
-		f.walk.Push(segment)
+	for ; f.walked < len(f.path); f.walked++ {
+		f.walk.Push(f.path[f.walked])
 	}
 	f.note = nil
 	if len(s.Labels) == 0 {
@@ -69,7 +75,7 @@ func (f *Feed) Leaf(s *sample.Sample) {
 		o := f.walk.Default(s)
 		f.put(&o)
 	}
-	if f.note != nil {
+	if f.note != nil && len(f.note.targets) > 0 {
 		f.note.key, f.note.matched = string(f.key), matched
 		f.known.put(f.note)
 	}
@@ -83,10 +89,8 @@ func (f *Feed) unmatched() {
 
 // again does with a value what was done with the one before it at that path; false when a series is gone.
 func (f *Feed) again(m *memo, s *sample.Sample) bool {
-	for i := range m.targets {
-		if m.targets[i].x.Removed() {
-			return false
-		}
+	if m.gone() {
+		return false
 	}
 	if !m.matched && s.Numeric {
 		f.unmatched()

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"maps"
+
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 )
@@ -23,11 +25,13 @@ type target struct {
 	x      *series.Series
 }
 
-// memos remembers paths. It is bounded: when it is full it starts afresh.
+// memos remembers the paths that have series. It is bounded: when it is full, paths whose series are gone make room, at
+// most once a document.
 type memos struct {
 	byKey map[string]*memo
 	last  *memo
 	limit int
+	swept bool // in this document
 }
 
 // find returns the memo of a path, or nil. It must be asked in the order of the document.
@@ -47,11 +51,23 @@ func (m *memos) find(key []byte) *memo {
 }
 
 func (m *memos) put(x *memo) {
-	if len(m.byKey) >= m.limit {
-		clear(m.byKey)
-		m.last = nil
+	if len(m.byKey) >= m.limit && !m.swept {
+		m.swept, m.last = true, nil
+		maps.DeleteFunc(m.byKey, func(_ string, have *memo) bool { have.next = nil; return have.gone() })
 	}
-	m.byKey[x.key] = x
+	if len(m.byKey) < m.limit {
+		m.byKey[x.key] = x
+	}
+}
+
+// gone reports whether one of the series has been removed.
+func (m *memo) gone() bool {
+	for i := range m.targets {
+		if m.targets[i].x.Removed() {
+			return true
+		}
+	}
+	return false
 }
 
 // steady reports whether the series of a rule is a matter of the path alone. The labels that a sample brings along,
