@@ -9,12 +9,13 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// Generation is one stream of bytes that is being read. Source, path and Input never change; the rest belongs to its Set.
+// Generation is one stream of bytes that is being read. path and Input never change, nor Source once it is named; the rest belongs to its Set.
 type Generation struct {
 	Source *record.Source
 	path   string // under which it was found
 	Input  int    // which input of the configuration it belongs to
 
+	named    bool // Source has its final ID, see Set.name
 	key      find.Key
 	epoch    int
 	now      string // where it is; "" once it is deleted

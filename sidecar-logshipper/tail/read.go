@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -62,6 +63,9 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	data, atEnd := buf[prefix:n], n < len(buf)
 	limit := len(buf)-Margin >= s.inputs[g.Input].MaxLine
 	data, ends = complete(data, framer, ends, atEnd, phase, limit)
+	if c.read == 0 && n > prefix {
+		s.name(g, buf[:n])
+	}
 	if most := s.inputs[g.Input].MaxLine; len(data) > most {
 		start, end := firstLonger(data, ends, most)
 		if end > 0 && start == 0 {
@@ -79,6 +83,27 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	}
 	s.stuck(lane, g, c.read+int64(n-prefix), phase)
 	return Segment{}, 0, Nothing
+}
+
+// name makes the first line part of the generation's ID before anything is read of it. A file that was truncated and written
+// anew while an old checkpoint says that nothing was read yet is another generation, although the file system sees no
+// difference: with the same ID, a destination that compares IDs would take its lines for a repetition.
+func (s *Set) name(g *Generation, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.named {
+		return
+	}
+	line := data[:min(len(data), headBytes)]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	} else if len(line) < headBytes {
+		return // not all of it yet
+	}
+	h := xxhash.New()
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, s.generationID(g.key, g.epoch)))
+	_, _ = h.Write(line)
+	g.Source, g.named = &record.Source{Path: g.Source.Path, Generation: h.Sum64()}, true
 }
 
 // complete cuts data after its last complete record. A group of lines that has reached the limit is complete as it is.

@@ -124,6 +124,9 @@ func (s *Set) restore(e checkpoint.File, src source, f find.File, size int64) *G
 		Input:  input, key: f.Key, epoch: e.Epoch, now: f.Path, src: src, born: e.Born,
 		head: e.Head, size: size, modified: time.Now(), links: f.Links, frozen: e.Frozen,
 	}
+	for _, p := range e.Positions {
+		g.named = g.named || p.Offset > 0
+	}
 	for _, name := range s.lanes {
 		p := e.Positions[name]
 		c := cursor{read: p.Offset, acked: p, stuckAt: -1}

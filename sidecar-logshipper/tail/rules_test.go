@@ -231,3 +231,31 @@ func TestDrop_IsNotUndoneByABatchThatWasUnderWay(t *testing.T) {
 		t.Error("the dropped file is still held")
 	}
 }
+
+func TestGenerationID_DiffersForAFileThatBeganAnewUnseenAndIsRepeatedForTheSameOne(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "")
+	state := follow(t, dir, Bounds{}, &checkpoint.State{}).Snapshot() // saved before anything was written
+	state.Saved = time.Now()
+	first := func() uint64 {
+		s := follow(t, dir, Bounds{}, state)
+		seg, _, verdict := s.Read(0, s.Ready(0, nil)[0], make([]byte, 4096), nil, nil)
+		if verdict != Took {
+			t.Fatal("nothing was read")
+		}
+		return seg.Chunk.Source.Generation
+	}
+	put(t, dir+"/a.log", "first life\n")
+	before := first()
+	put(t, dir+"/a.log", "goes on\n")
+	if again := first(); again != before {
+		t.Errorf("the same file, read again after a kill, is generation %x and then %x", before, again)
+	}
+	if err := os.Truncate(dir+"/a.log", 0); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir+"/a.log", "second life\n")
+	if anew := first(); anew == before {
+		t.Error("a file that was truncated unseen has the ID of what it held before")
+	}
+}
