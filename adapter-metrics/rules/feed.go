@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 )
@@ -8,24 +10,28 @@ import (
 // A Feed leads the samples of one pulled document through the rules into a round of series. It
 // is what a decoder talks to.
 type Feed struct {
-	walk   *Walk
-	store  *series.Store
-	src    *series.Source
-	round  *series.Pull
-	path   [][]byte
-	walked int    // how much of path the walk has followed; it is asked only for what is not remembered
-	key    []byte // of path, for memos
-	known  memos
-	note   *memo              // being made; nil when the value's series cannot be remembered
-	sums   map[string]float64 // of delta rules, by series; they outlive a round in which the source is away
+	walk    *Walk
+	store   *series.Store
+	src     *series.Source
+	round   *series.Pull
+	path    [][]byte
+	walked  int    // how much of path the walk has followed; it is asked only for what is not remembered
+	key     []byte // of path, for memos
+	known   memos
+	steady  bool               // the value under way can be remembered
+	targets []target           // of it
+	yield   func(*Outcome)     // put
+	sums    map[string]float64 // of delta rules, by series; they outlive a round in which the source is away
 }
 
 // Feed returns a feed of src. Begin must come before the first sample.
 func (s *Set) Feed(store *series.Store, src *series.Source) *Feed {
-	return &Feed{
+	f := &Feed{
 		walk: s.Walk(), store: store, src: src, sums: map[string]float64{},
 		known: memos{byKey: map[string]*memo{}, limit: 2*store.Limits().PerSource + 1024},
 	}
+	f.yield = f.put
+	return f
 }
 
 // Begin starts a round with the document.
@@ -65,19 +71,15 @@ func (f *Feed) Leaf(s *sample.Sample) {
 	for ; f.walked < len(f.path); f.walked++ {
 		f.walk.Push(f.path[f.walked])
 	}
-	f.note = nil
-	if len(s.Labels) == 0 {
-		f.note = &memo{kind: s.Kind, numeric: s.Numeric}
-	}
-	matched := f.walk.Match(s, f.put)
+	f.steady, f.targets = len(s.Labels) == 0, f.targets[:0]
+	matched := f.walk.Match(s, f.yield)
 	if !matched && s.Numeric {
 		f.unmatched()
 		o := f.walk.Default(s)
 		f.put(&o)
 	}
-	if f.note != nil && len(f.note.targets) > 0 {
-		f.note.key, f.note.matched = string(f.key), matched
-		f.known.put(f.note)
+	if f.steady && len(f.targets) > 0 {
+		f.known.put(&memo{key: string(f.key), kind: s.Kind, numeric: s.Numeric, targets: slices.Clone(f.targets), matched: matched})
 	}
 }
 
@@ -116,19 +118,19 @@ func (f *Feed) again(m *memo, s *sample.Sample) bool {
 
 func (f *Feed) put(o *Outcome) {
 	if o.compiled != nil && !o.compiled.steady() && !o.Drop {
-		f.note = nil
+		f.steady = false
 	}
 	switch {
 	case o.Drop:
 		return
 	case !o.OK:
-		f.note = nil // the next text may be a number
+		f.steady = false // the next text may be a number
 		f.src.Problem("not_a_number", 1)
 		return
 	}
 	family, err := f.store.Family(*o.Desc)
 	if err != nil {
-		f.note = nil
+		f.steady = false
 		return // counted there
 	}
 	if o.Desc.Type == series.StateSet {
@@ -137,12 +139,10 @@ func (f *Feed) put(o *Outcome) {
 	}
 	x, err := f.round.Series(family, o.Labels...)
 	if err != nil {
-		f.note = nil // so that each sample above a limit is counted
+		f.steady = false // so that each sample above a limit is counted
 		return
 	}
-	if f.note != nil {
-		f.note.targets = append(f.note.targets, target{o.compiled, o.Factor, x})
-	}
+	f.targets = append(f.targets, target{o.compiled, o.Factor, x})
 	f.assign(x, o.Rule, o.Value)
 }
 
