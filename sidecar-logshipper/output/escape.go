@@ -16,14 +16,13 @@ const (
 const hexDigits = "0123456789abcdef"
 
 // escapeMask has the top bit set in each byte of w that a JSON string must escape (RFC 8259, 7): a control byte, '"' or '\'.
-// It is exact: the additions cannot carry into the next byte, because the top bits are cleared first. A newline is a
-// control byte, so the end of a line and what must be escaped are found by the same test.
+// The lowest bit is exact, which is the one that is used: a subtraction borrows from the next byte only where it found
+// something itself. Exchanging bit 1 puts '"' below 0x21 and the space above, so that one subtraction finds control bytes
+// and quotes. A newline is a control byte, so the end of a line and what must be escaped are found by the same test.
 func escapeMask(w uint64) uint64 {
-	low := w &^ tops
-	printable := low + (0x80-0x20)*ones
-	notQuote := low ^ '"'*ones + 0x7f*ones
-	notSlash := low ^ '\\'*ones + 0x7f*ones
-	return tops &^ (w | printable&notQuote&notSlash)
+	controlOrQuote := (w ^ 0x02*ones) - 0x21*ones
+	backslash := (w ^ '\\'*ones) - ones
+	return tops & (controlOrQuote | backslash) &^ w
 }
 
 // mustEscape is escapeMask for one byte.
@@ -99,9 +98,17 @@ func appendHex(dst []byte, v uint64) []byte {
 
 // putHex writes v as 16 hexadecimal digits.
 func putHex(d []byte, v uint64) {
-	_ = d[15]
-	for i := 15; i >= 0; i-- {
-		d[i] = hexDigits[v&15]
-		v >>= 4
-	}
+	binary.BigEndian.PutUint64(d[:8], eightHex(uint32(v>>32)))
+	binary.BigEndian.PutUint64(d[8:16], eightHex(uint32(v)))
+}
+
+// eightHex is v as eight hexadecimal digits, the first one in the highest byte: each half byte moves to a byte of its own,
+// and the ones above 9 are lifted from behind '9' to 'a'.
+func eightHex(v uint32) uint64 {
+	w := uint64(v)
+	w = (w | w<<16) & 0x0000ffff0000ffff
+	w = (w | w<<8) & 0x00ff00ff00ff00ff
+	w = (w | w<<4) & 0x0f0f0f0f0f0f0f0f
+	letters := (w + 6*ones) >> 4 & ones
+	return w + '0'*ones + letters*('a'-'9'-1)
 }

@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"time"
 
@@ -101,10 +102,19 @@ func floorSecond(nano int64) (second int64, rest uint32) {
 	return second, uint32(r)
 }
 
-// putNanos writes n as nine decimal digits.
+// putNanos writes n, less than a billion, as nine decimal digits.
 func putNanos(d []byte, n uint32) {
-	for i := 8; i >= 0; i-- {
-		d[i] = byte('0' + n%10)
-		n /= 10
-	}
+	d[0] = byte('0' + n/1e8)
+	binary.LittleEndian.PutUint64(d[1:9], eightDigits(n%1e8))
+}
+
+// eightDigits is n, less than 1e8, as eight decimal digits, the first one in the lowest byte. It halves the digits three
+// times, all parts at once, because dividing by ten digit after digit is most of what a heading costs. x*10486>>20 is
+// x/100 for x below 10000, x*103>>10 is x/10 for x below 100.
+func eightDigits(n uint32) uint64 {
+	fours := uint64(n/1e4) | uint64(n%1e4)<<32
+	hundreds := fours * 10486 >> 20 & 0x0000007f0000007f
+	twos := hundreds | (fours-100*hundreds)<<16
+	tens := twos * 103 >> 10 & 0x000f000f000f000f
+	return (tens | (twos-10*tens)<<8) + '0'*ones
 }

@@ -27,7 +27,7 @@ type Config struct {
 type Timestamp struct {
 	Field  string `yaml:"field,omitempty" doc:"Field that holds the time; default the usual names."`
 	Layout string `yaml:"layout,omitempty" doc:"rfc3339, unix, unix_ms, unix_us, unix_ns, rfc1123, ansic, combined, %Y-%m-%d…, or a Go layout; default: the usual ones are tried."`
-	Zone   string `yaml:"zone,omitempty" doc:"Of times that name none: UTC (default), Local, +02:00 or an IANA name."`
+	Zone   string `yaml:"zone,omitempty" doc:"Of times that name none: UTC (default), Local, +02:00, or an IANA name where ZONEINFO or the machine has a zone database."`
 }
 
 // Multiline says which lines belong together.
@@ -66,7 +66,7 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 		p.Add(path+".pattern", "goes with format: regex, and the other way round", "")
 	}
 	if _, err := zone(c.Timestamp.Zone); err != nil {
-		p.Add(path+".timestamp.zone", err.Error(), "UTC, Local and +02:00 always work; IANA names need a zone database")
+		p.Add(path+".timestamp.zone", err.Error(), "UTC, Local and +02:00 always work")
 	}
 	if m := c.Multiline; m != nil {
 		m.validate(p, path+".multiline")
@@ -174,11 +174,16 @@ func (s *records) Apply(r *record.Record) (drop string) {
 	return ""
 }
 
-// zone reads UTC, Local, +02:00 or an IANA name; empty is UTC.
+// zone reads UTC, Local, +02:00 or an IANA name; empty is UTC. Names are looked up in the zone database of the machine, which
+// the image does not have.
 func zone(name string) (*time.Location, error) {
 	if t, err := time.Parse("-07:00", name); err == nil {
 		_, offset := t.Zone()
 		return time.FixedZone(name, offset), nil
 	}
-	return time.LoadLocation(name)
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not in the zone database of this machine (mount a zoneinfo folder and name it in ZONEINFO, or write +02:00)", name)
+	}
+	return loc, nil
 }
