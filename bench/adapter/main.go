@@ -57,7 +57,7 @@ func bench() error {
 	if err := o.build(); err != nil {
 		return err
 	}
-	for _, part := range []func(*options) error{statsdTable, dropsTable, scrapeTable, memoryTable} {
+	for _, part := range []func(*options) error{statsdTable, dropsTable, scrapeTable, memoryTable, logTable} {
 		if err := part(&o); err != nil {
 			return err
 		}
