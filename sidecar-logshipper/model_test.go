@@ -41,7 +41,10 @@ type model struct {
 	apps  []*app
 	proc  *kittest.Process
 	admin string
-	kills []time.Time
+	kills []excuse
+	bulk  bool      // the destination takes documents by their ID and answers item by item
+	full  time.Time // since when the state volume is full, else zero
+	free  func()
 	log   []string // what happened
 }
 
@@ -49,6 +52,9 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), sink: newSink(t), admin: kittest.FreeAddress(t)}
 	if err := os.Mkdir(filepath.Join(m.dir, "logs"), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		tinyDisk(t, filepath.Join(m.dir, "state"))
 	}
 	for _, name := range []string{"app.log", "web.log"} {
 		m.apps = append(m.apps, newApp(t, filepath.Join(m.dir, "logs", name)))
@@ -64,9 +70,16 @@ func newModel(t *testing.T, seed uint64) *model {
 func (m *model) run() {
 	glob := []string{"*.log", "*.log*"}[m.rand.IntN(2)]
 	m.note("glob " + glob)
+	if m.bulk = m.rand.IntN(2) == 0; m.bulk {
+		m.note("bulk")
+	}
+	to := m.sink.url()
+	if m.bulk {
+		to = strings.Replace(m.sink.URL, "http://", "elasticsearch+http://", 1) + "/logs"
+	}
 	start := func() {
 		m.proc = kittest.Start(m.t, nil, "sidecar-logshipper", "--path", filepath.Join(m.dir, "logs", glob),
-			"--to", m.sink.url(), "--state", filepath.Join(m.dir, "state"), "--admin-address", m.admin, "--drain-quiet", "50ms", "--drain-timeout", "20s")
+			"--to", to, "--state", filepath.Join(m.dir, "state"), "--admin-address", m.admin, "--drain-quiet", "50ms", "--drain-timeout", "20s")
 		m.proc.WaitReady(m.admin)
 	}
 	start()
@@ -89,7 +102,7 @@ func (m *model) note(what string) { m.log = append(m.log, what) }
 func (m *model) step() {
 	a := m.apps[m.rand.IntN(len(m.apps))]
 	name := filepath.Base(a.path)
-	switch n := m.rand.IntN(20); {
+	switch n := m.rand.IntN(22); {
 	case n < 6:
 		a.write(1 + m.rand.IntN(50))
 		m.note(name + " lines")
@@ -114,16 +127,47 @@ func (m *model) step() {
 	case n < 16:
 		a.poison()
 		m.note(name + " poison")
+	case n < 17:
+		m.hide(a)
+	case n < 18:
+		m.fillState()
 	default:
-		mode := []string{"", "", "500", "429", "413", "reset", "lost answer"}[m.rand.IntN(7)]
+		mode := []string{"", "", "500", "429", "413", "reset", "lost answer", "partial"}[m.rand.IntN(8)]
 		m.sink.behave(mode)
 		m.note("sink " + mode)
+	}
+}
+
+// hide takes the permission to read for a moment, which root, as whom this may run, does not notice.
+func (m *model) hide(a *app) {
+	a.check(os.Chmod(a.path, 0))
+	a.write(5)
+	m.pace()
+	a.check(os.Chmod(a.path, 0o644))
+	m.note(filepath.Base(a.path) + " chmod")
+}
+
+// fillState leaves no room for the positions.
+func (m *model) fillState() {
+	if os.Getuid() != 0 || m.free != nil {
+		return
+	}
+	m.note("state full")
+	m.full, m.free = time.Now(), fillUp(m.t, filepath.Join(m.dir, "state"))
+}
+
+func (m *model) freeState() {
+	if m.free != nil {
+		m.note("state free")
+		m.free()
+		m.full, m.free = time.Time{}, nil
 	}
 }
 
 // removeWhileHeld deletes a file that the program has opened, and waits for its lines: they exist nowhere else.
 func (m *model) removeWhileHeld(a *app) {
 	m.sink.behave("")
+	m.freeState()
 	a.endPartial()
 	kittest.Eventually(m.t, 10*time.Second, func() bool { return m.opened(a.path) }, "the file to be opened")
 	a.write(20)
@@ -149,10 +193,13 @@ func (m *model) restart(start func()) {
 		m.note("KILL")
 		m.proc.Signal(syscall.SIGKILL)
 		m.proc.Wait(5 * time.Second)
-		m.kills = append(m.kills, time.Now())
+		// What it sent before may still be under way to a busy sink; what comes after this moment is from the next process.
+		kittest.Eventually(m.t, 10*time.Second, m.sink.drained, "the last request of the killed process to end")
+		m.kills = append(m.kills, excuse{at: time.Now(), since: m.unsaved()})
 	} else {
 		m.note("TERM")
 		m.sink.behave("")
+		m.freeState()
 		for _, a := range m.apps {
 			a.endPartial() // a drain sends what is there of a line
 		}
@@ -190,6 +237,7 @@ func (m *model) whileDown() {
 
 func (m *model) finish() {
 	m.sink.behave("")
+	m.freeState()
 	var all []string
 	for _, a := range m.apps {
 		a.endPartial()
@@ -229,13 +277,18 @@ func (m *model) judge() {
 	last := map[string]string{}
 	for _, id := range m.sink.order {
 		generation := id[:strings.LastIndexByte(id, '/')]
-		if id < last[generation] {
+		if id < last[generation] && !m.bulk { // an item that was put off comes after its neighbours
 			m.t.Errorf("%s arrived after %s", id, last[generation])
 			return
 		}
 		last[generation] = id
 	}
-	excuses := append(append([]time.Time(nil), m.kills...), m.sink.accidents...)
+	excuses := append([]excuse(nil), m.kills...)
+	for _, at := range m.sink.accidents {
+		excuses = append(excuses, excuse{at: at, since: at.Add(-window)})
+	}
+	// A bulk destination knows a repetition by its ID, also after a lost answer. What a kill kept out of the checkpoint may
+	// still get another ID, where the file was copied meanwhile.
 	twice := 0
 	for id, times := range m.sink.got {
 		for i := 1; i < len(times); i++ {
@@ -250,19 +303,30 @@ func (m *model) judge() {
 	m.t.Logf("%d lines, %d twice, %d kills", len(m.sink.order), twice, len(m.kills))
 }
 
-func since(t time.Time, events []time.Time) (list []time.Duration) {
+func since(t time.Time, events []excuse) (list []time.Duration) {
 	for _, e := range events {
-		list = append(list, e.Sub(t).Round(time.Millisecond))
+		list = append(list, e.at.Sub(t).Round(time.Millisecond))
 	}
 	return list
 }
 
-// excused: a kill, or an answer that was lost, within two seconds after the first arrival and before the second. A request
-// that was under way at the kill may reach a busy sink up to late after it.
-func excused(first, again time.Time, excuses []time.Time) bool {
-	const late = 500 * time.Millisecond
+// window before a kill in which what was acknowledged may not be saved yet, with room for a slow machine.
+const window = 2 * time.Second
+
+// excuse is a kill, or an answer that was lost: what arrived between since and at may arrive again afterwards.
+type excuse struct{ since, at time.Time }
+
+// unsaved is since when acknowledgements may not be in the checkpoint.
+func (m *model) unsaved() time.Time {
+	if !m.full.IsZero() {
+		return m.full.Add(-window)
+	}
+	return time.Now().Add(-window)
+}
+
+func excused(first, again time.Time, excuses []excuse) bool {
 	for _, e := range excuses {
-		if e.After(first.Add(-late)) && e.Before(again) && e.Sub(first) < 2*time.Second {
+		if !first.Before(e.since) && !first.After(e.at) && again.After(e.at) {
 			return true
 		}
 	}

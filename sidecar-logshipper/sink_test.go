@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -22,15 +26,33 @@ type sink struct {
 	got       map[string][]time.Time // by record ID: when it was taken
 	order     []string               // first takes
 	accidents []time.Time            // taken, but the answer was lost
+	documents map[string]bool        // _id of those that came in bulk
+	conns     atomic.Int64           // open
 }
 
 const tooLarge = 40 << 10 // bytes that a sink in mode 413 takes
 
 func newSink(t *testing.T) *sink {
-	s := &sink{got: map[string][]time.Time{}}
-	s.Server = httptest.NewServer(s)
+	s := &sink{got: map[string][]time.Time{}, documents: map[string]bool{}}
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ConnState = s.connection
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
+}
+
+func (s *sink) connection(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Add(-1)
+	}
+}
+
+// drained says that nobody is connected, so that all that was ever sent has been taken or thrown away.
+func (s *sink) drained() bool {
+	return s.conns.Load() == 0
 }
 
 // url is the --to that leads here.
@@ -49,6 +71,10 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, "/_bulk") && !slices.Contains([]string{"500", "429", "reset"}, s.mode) {
+		s.bulk(w, body)
+		return
+	}
 	switch s.mode {
 	case "500":
 		http.Error(w, "broken", http.StatusInternalServerError)
@@ -91,12 +117,56 @@ func (s *sink) take(w http.ResponseWriter, body []byte) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		id, _, _ := strings.Cut(rec.Message, " ")
-		if s.got[id] == nil {
-			s.order = append(s.order, id)
-		}
-		s.got[id] = append(s.got[id], time.Now())
+		s.note(rec.Message)
 	}
+}
+
+// bulk answers item by item, as Elasticsearch does: a known _id is a conflict, a poisonous document is refused, and in mode
+// partial every seventh is put off. What it takes it knows again by its _id, so nothing may arrive twice.
+func (s *sink) bulk(w http.ResponseWriter, body []byte) {
+	var items []string
+	failed := false
+	lines := bytes.Split(bytes.TrimSuffix(body, []byte("\n")), []byte("\n"))
+	for i := 0; i+1 < len(lines); i += 2 {
+		var action struct {
+			Create struct {
+				ID string `json:"_id"`
+			}
+		}
+		var doc struct{ Message string }
+		if json.Unmarshal(lines[i], &action) != nil || json.Unmarshal(lines[i+1], &doc) != nil {
+			http.Error(w, "malformed", http.StatusBadRequest)
+			return
+		}
+		status, id := http.StatusCreated, action.Create.ID
+		switch {
+		case s.documents[id]:
+			status = http.StatusConflict
+		case strings.Contains(doc.Message, "POISON"):
+			status = http.StatusBadRequest
+		case s.mode == "partial" && i/2%7 == 3:
+			status = http.StatusTooManyRequests
+		default:
+			s.documents[id] = true
+			s.note(doc.Message)
+		}
+		failed = failed || status != http.StatusCreated
+		items = append(items, fmt.Sprintf(`{"create":{"status":%d,"error":{"type":"t","reason":"r"}}}`, status))
+	}
+	if s.mode == "lost answer" {
+		hangUp(w)
+		return
+	}
+	fmt.Fprintf(w, `{"errors":%v,"items":[%s]}`, failed, strings.Join(items, ","))
+}
+
+// note remembers that a line has arrived.
+func (s *sink) note(message string) {
+	id, _, _ := strings.Cut(message, " ")
+	if s.got[id] == nil {
+		s.order = append(s.order, id)
+	}
+	s.got[id] = append(s.got[id], time.Now())
 }
 
 func (s *sink) has(id string) bool {
