@@ -113,7 +113,7 @@ func TestH1_A503IsTriedElsewhereAndTheLastOneIsTheAnswer(t *testing.T) {
 	busy := server(t, func(w http.ResponseWriter, r *http.Request) {
 		bad.Add(1)
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "busy", 503)
+		http.Error(w, "busy", http.StatusServiceUnavailable)
 	})
 	good := server(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "fine") })
 	_, addr := engine(t, poolOf(busy, good))

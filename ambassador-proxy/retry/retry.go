@@ -14,7 +14,6 @@ import (
 // is never made worse than 1.2 times. Safe for concurrent use.
 type Budget struct {
 	mu     sync.Mutex
-	tokens float64
 	last   time.Time
 	recent [slots]float64 // requests by second
 	slot   int64
