@@ -53,6 +53,8 @@ type Walk struct {
 	marks  []int   // where each depth's nodes begin
 	labels []sample.Label
 	desc   series.Desc
+
+	outcome Outcome // used again for each rule
 }
 
 // Push goes one segment down. The segment must stay as it is until Pop.
@@ -115,9 +117,10 @@ func (w *Walk) Match(s *sample.Sample, yield func(*Outcome)) bool {
 }
 
 func (w *Walk) apply(c *compiled, s *sample.Sample, yield func(*Outcome)) {
-	o := Outcome{Rule: c.rule, Drop: c.rule.Drop, Factor: c.factor, compiled: c}
+	o := &w.outcome
+	*o = Outcome{Rule: c.rule, Drop: c.rule.Drop, Factor: c.factor, compiled: c}
 	if o.Drop {
-		yield(&o)
+		yield(o)
 		return
 	}
 	w.desc = c.desc
@@ -137,7 +140,7 @@ func (w *Walk) apply(c *compiled, s *sample.Sample, yield func(*Outcome)) {
 	default:
 		o.Value, o.OK = c.number(s)
 	}
-	yield(&o)
+	yield(o)
 }
 
 // rename fills the template of a name, or makes a name of the path when the rule gives none.
