@@ -65,7 +65,7 @@ func Main(ctx context.Context, args []string) error {
 }
 
 func run(ctx context.Context, o options) error {
-	a := &app{options: o, started: time.Now(), run: runID(), client: &http.Client{Timeout: 5 * time.Second}}
+	a := &app{options: o, started: time.Now(), run: runID(), client: client(o.callers)}
 	if o.logDir != "" {
 		log, err := openLog(o.logDir, a.run, o.maxBytes, o.keep)
 		if err != nil {
@@ -116,6 +116,11 @@ func run(ctx context.Context, o options) error {
 	work.Wait()
 	close(failed)
 	return errors.Join(<-failed, a.sayGoodbye(context.WithoutCancel(ctx)))
+}
+
+// client keeps a connection for each caller; net/http's default of two would open and close one for nearly every call.
+func client(callers int) *http.Client {
+	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: callers, IdleConnTimeout: 90 * time.Second}}
 }
 
 // runID names this run of the application, so that a receiver tells its lines from those of another.
