@@ -89,13 +89,6 @@ func appendQuoted[T string | []byte](dst []byte, s T) []byte {
 	return append(appendEscaped(append(dst, '"'), []byte(s)), '"')
 }
 
-// appendHex appends v as 16 hexadecimal digits.
-func appendHex(dst []byte, v uint64) []byte {
-	dst = append(dst, "0000000000000000"...)
-	putHex(dst[len(dst)-16:], v)
-	return dst
-}
-
 // putHex writes v as 16 hexadecimal digits.
 func putHex(d []byte, v uint64) {
 	binary.BigEndian.PutUint64(d[:8], eightHex(uint32(v>>32)))
