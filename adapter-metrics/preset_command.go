@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
@@ -24,10 +23,11 @@ func presets(_ context.Context, _ *config.Config, in kit.Invocation) error {
 		return nil
 	case len(in.Args) == 2 && in.Args[0] == "show":
 		text, err := preset.Show(in.Args[1])
-		if err == nil {
-			_, err = in.Stdout.Write(text)
+		if err != nil {
+			return kit.Usage("%v", err)
 		}
+		_, err = in.Stdout.Write(text)
 		return err
 	}
-	return errors.New("preset list, or preset show NAME")
+	return kit.Usage("preset: want preset list, or preset show NAME")
 }

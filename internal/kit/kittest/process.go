@@ -27,6 +27,7 @@ type Process struct {
 func Start(t testing.TB, env []string, name string, args ...string) *Process {
 	t.Helper()
 	p := &Process{Cmd: exec.Command(name, args...), Stdout: &Buffer{}, Stderr: &Buffer{}, t: t, exited: make(chan struct{})}
+	p.WaitDelay = 2 * time.Second // a server may leave workers behind that hold its pipes
 	p.Cmd.Stdout, p.Cmd.Stderr, p.Env = p.Stdout, p.Stderr, append(os.Environ(), env...)
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatal(err)
