@@ -115,7 +115,6 @@ exporters:
     compression: %s
     sending_queue: {sizer: items, queue_size: 100000, block_on_overflow: true, num_consumers: 2, batch: {flush_timeout: 200ms, min_size: 8192}}
 service:
-  telemetry: {metrics: {level: none}, logs: {level: error}}
   pipelines: {logs: {receivers: [filelog], exporters: [otlp_http]}}
 `, t.glob, rule, t.url, compression))
 	return []string{binary, "--config", "file:" + config}

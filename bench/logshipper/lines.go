@@ -17,10 +17,10 @@ type input struct {
 
 func inputs() map[string]input {
 	list := []input{
-		{"combined", "HTTP/1.1", combined}, // 177 bytes on average
-		{"json", "order placed", jsonLine}, // 290
-		{"short", " tick ", short},         // 54
-		{"java", "Cannot place order", java},
+		{"combined", "Mozilla", combined},    // 189 bytes on average
+		{"json", "order placed", jsonLine},   // 296
+		{"short", " tick ", short},           // 55
+		{"java", "Cannot place order", java}, // 1772, in some 20 lines
 	}
 	m := map[string]input{}
 	for _, in := range list {
