@@ -31,6 +31,7 @@ FORCE:
 
 test: lint ## rung 1: everything that needs only Go, with the race detector
 	@$(GO_TEST) -race -skip Real work | $(TALLY)
+	@$(GO_TEST) -tags kafka -run Kafka ./sidecar-logshipper/output/... | $(TALLY)
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
