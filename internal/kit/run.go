@@ -36,17 +36,27 @@ func (p *process[C]) run(ctx context.Context, args []string) error {
 	if len(loaded.Rest) > 0 {
 		return Usage("unexpected argument %q (flags have two dashes; see --help)", loaded.Rest[0])
 	}
+	var watcher *watch.Watcher
+	if loaded.File != "" {
+		// Read again what the watcher has seen, so that no change falls in between.
+		watcher = watch.New(loaded.File)
+		if loaded, _, err = p.load(args); err != nil {
+			return err
+		}
+	}
 	r := newRunner(p, args, loaded)
+	r.watcher = watcher
 	return r.run(ctx)
 }
 
 // runner is one running helper.
 type runner[C any] struct {
 	*process[C]
-	args  []string
-	file  string
-	level *slog.LevelVar
-	env   Env
+	args    []string
+	file    string
+	watcher *watch.Watcher // of file; nil without one
+	level   *slog.LevelVar
+	env     Env
 
 	mu       sync.Mutex
 	config   *C
@@ -123,10 +133,8 @@ func (r *runner[C]) run(parent context.Context) error {
 	r.service = service
 	r.mu.Unlock()
 	r.env.Log.Info("ready", "helper", r.Name, "version", readBuild().version, "admin", listener.Addr().String())
-	if r.file != "" {
-		background.Go(func() {
-			watch.Files(ctx, []string{r.file}, r.env.Log, func() { _ = r.reload(ctx) }) // logged there
-		})
+	if r.watcher != nil {
+		background.Go(func() { r.watcher.Run(ctx, r.env.Log, func() { _ = r.reload(ctx) }) }) // logged there
 	}
 	return r.end(ctx, service, signals)
 }

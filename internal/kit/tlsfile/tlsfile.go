@@ -51,7 +51,10 @@ func (c Client) Validate(path string, p *conf.Problems) {
 
 // Source holds what has been read last. Safe for concurrent use.
 type Source struct {
-	client Client
+	client  Client
+	files   []string
+	watcher *watch.Watcher // of files
+
 	cert   atomic.Pointer[tls.Certificate]
 	roots  atomic.Pointer[x509.CertPool]
 
@@ -60,7 +63,8 @@ type Source struct {
 
 // New reads the files once; the error names the file. Watch follows them afterwards.
 func New(c Client) (*Source, error) {
-	s := &Source{client: c, sessions: tls.NewLRUClientSessionCache(64)}
+	files := slices.DeleteFunc([]string{c.CA, c.Cert, c.Key}, func(f string) bool { return f == "" })
+	s := &Source{client: c, files: files, watcher: watch.New(files...), sessions: tls.NewLRUClientSessionCache(64)}
 	return s, s.Reload()
 }
 
@@ -92,17 +96,16 @@ func (s *Source) Reload() error {
 
 // Watch reloads the files whenever they change, until ctx ends.
 func (s *Source) Watch(ctx context.Context, log *slog.Logger) {
-	files := slices.DeleteFunc([]string{s.client.CA, s.client.Cert, s.client.Key}, func(f string) bool { return f == "" })
-	if len(files) == 0 {
+	if len(s.files) == 0 {
 		<-ctx.Done()
 		return
 	}
-	watch.Files(ctx, files, log, func() {
+	s.watcher.Run(ctx, log, func() {
 		if err := s.Reload(); err != nil {
 			log.Error("new TLS files are broken, the old ones go on", "error", err)
 			return
 		}
-		log.Info("TLS files reloaded", "files", files)
+		log.Info("TLS files reloaded", "files", s.files)
 	})
 }
 

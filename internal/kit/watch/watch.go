@@ -19,11 +19,23 @@ const (
 	poll     = 30 * time.Second // a net under file systems without notification
 )
 
-// Files calls changed, one call at a time, whenever the content of one of paths has changed, until ctx ends.
-// A path that does not exist yet is watched for. Changes within 100 ms are one; without inotify it polls every 30 s.
-func Files(ctx context.Context, paths []string, log *slog.Logger, changed func()) {
-	w := &watcher{paths: paths, seed: maphash.MakeSeed()}
-	last := w.hash()
+// Watcher remembers the content of files. Make it before the files are read: what changes in between is seen then.
+type Watcher struct {
+	paths []string
+	seed  maphash.Seed
+	last  uint64
+}
+
+// New looks at the files; one that does not exist yet is watched for.
+func New(paths ...string) *Watcher {
+	w := &Watcher{paths: paths, seed: maphash.MakeSeed()}
+	w.last = w.hash()
+	return w
+}
+
+// Run calls changed, one call at a time, whenever the content of a file is another than at the last look, until ctx ends.
+// Changes within 100 ms are one; without inotify it polls every 30 s.
+func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 	var events chan fsnotify.Event
 	var errs chan error
 	n, err := fsnotify.NewWatcher()
@@ -33,17 +45,12 @@ func Files(ctx context.Context, paths []string, log *slog.Logger, changed func()
 		defer n.Close()
 		w.arm(n)
 		events, errs = n.Events, n.Errors
-		if h := w.hash(); h != last { // changed between the hash and the watch
-			last = h
-			changed()
-		}
 	}
+	w.look(changed)
 
 	net := time.NewTicker(poll)
 	defer net.Stop()
-	settle := time.NewTimer(debounce)
-	settle.Stop()
-	defer settle.Stop()
+	var settle <-chan time.Time // runs from the first event on: a busy directory must not put it off for ever
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,36 +58,35 @@ func Files(ctx context.Context, paths []string, log *slog.Logger, changed func()
 		case _, ok := <-events:
 			if !ok {
 				events = nil
-			} else {
-				settle.Reset(debounce)
+			} else if settle == nil {
+				settle = time.After(debounce)
 			}
-			continue
 		case err, ok := <-errs:
 			if !ok {
 				errs = nil
 			} else {
 				log.Warn("file notification failed, the poll goes on", "error", err)
 			}
-			continue
-		case <-settle.C:
+		case <-settle:
+			settle = nil
 			w.arm(n) // a directory may have appeared
+			w.look(changed)
 		case <-net.C:
-		}
-		if h := w.hash(); h != last {
-			last = h
-			changed()
+			w.look(changed)
 		}
 	}
 }
 
-type watcher struct {
-	paths []string
-	seed  maphash.Seed
+func (w *Watcher) look(changed func()) {
+	if h := w.hash(); h != w.last {
+		w.last = h
+		changed()
+	}
 }
 
 // arm watches the nearest existing directory of each path. Watching one twice is no harm. It repeats until it finds the
 // same directories again, because one may appear between the look for it and the watch on its parent.
-func (w *watcher) arm(n *fsnotify.Watcher) {
+func (w *Watcher) arm(n *fsnotify.Watcher) {
 	var before []string
 	for {
 		armed := make([]string, 0, len(w.paths))
@@ -98,7 +104,7 @@ func (w *watcher) arm(n *fsnotify.Watcher) {
 	}
 }
 
-func (w *watcher) hash() uint64 {
+func (w *Watcher) hash() uint64 {
 	var h maphash.Hash
 	h.SetSeed(w.seed)
 	for _, path := range w.paths {

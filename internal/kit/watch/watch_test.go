@@ -10,12 +10,12 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-func TestFiles_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.T) {
+func TestWatcher_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
 	file := filepath.Join(dir, "a")
 	log, _ := kittest.Logs(t)
 	changes, done := make(chan struct{}, 10), make(chan struct{})
-	go func() { defer close(done); Files(t.Context(), []string{file}, log, func() { changes <- struct{}{} }) }()
+	go func() { defer close(done); New(file).Run(t.Context(), log, func() { changes <- struct{}{} }) }()
 	t.Cleanup(func() { <-done })
 	wait := func(what string) {
 		t.Helper()
@@ -58,5 +58,22 @@ func TestFiles_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.T)
 	case <-changes:
 		t.Error("a touch without a change of content was called a change")
 	case <-time.After(4 * debounce):
+	}
+}
+
+func TestWatcher_SeesWhatChangedBeforeItRan(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a")
+	w := New(file)
+	if err := os.WriteFile(file, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, _ := kittest.Logs(t)
+	changes, done := make(chan struct{}, 1), make(chan struct{})
+	go func() { defer close(done); w.Run(t.Context(), log, func() { changes <- struct{}{} }) }()
+	t.Cleanup(func() { <-done })
+	select {
+	case <-changes:
+	case <-time.After(5 * time.Second):
+		t.Error("a change between the first look and the watch was missed")
 	}
 }
