@@ -88,7 +88,7 @@ func (o *options) appRound(attached bool, seconds int) (wall, cpu float64, err e
 			return 0, 0, err
 		}
 		defer stop()
-		p, err := start(testCore, ours(o.binary, task{glob: file, url: url, format: "ndjson", dir: dir})...)
+		p, err := start(testCore, ours(o.binary, task{glob: file, url: url, format: "ndjson", dir: beside(dir)})...)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -143,3 +143,13 @@ action(type="omelasticsearch" server=%q serverport=%q searchIndex="logs" searchT
 `, t.dir, t.glob, rule, host, port))
 	return []string{"rsyslogd", "-n", "-f", config, "-i", filepath.Join(t.dir, "rsyslog.pid")}
 }
+
+// beside makes a directory for configuration and state, away from the logs: whoever watches its configuration file must not
+// be woken by each line.
+func beside(logs string) string {
+	dir := filepath.Join(logs, "own")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		panic(err) // the directory is ours
+	}
+	return dir
+}

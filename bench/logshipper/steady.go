@@ -47,7 +47,7 @@ func (o *options) steady(c contender, compression string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	p, err := start(testCore, c.command(task{glob: path, url: s.URL, format: "ndjson", compression: compression, dir: dir})...)
+	p, err := start(testCore, c.command(task{glob: path, url: s.URL, format: "ndjson", compression: compression, dir: beside(dir)})...)
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +134,7 @@ func (o *options) idle(c contender, files int) (string, error) {
 			return "", err
 		}
 	}
-	p, err := start(testCore, c.command(task{glob: filepath.Join(dir, "app*.log"), url: s.URL, format: "ndjson", dir: dir})...)
+	p, err := start(testCore, c.command(task{glob: filepath.Join(dir, "app*.log"), url: s.URL, format: "ndjson", dir: beside(dir)})...)
 	if err != nil {
 		return "", err
 	}

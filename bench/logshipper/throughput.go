@@ -103,7 +103,7 @@ func (o *options) measure(j job, c contender) (r result, err error) {
 	s := newSink(in.mark)
 	defer s.Close()
 	file := filepath.Join(dir, "app.log")
-	args := c.command(task{file, s.URL, j.format, j.compression, j.input == "java", dir})
+	args := c.command(task{file, s.URL, j.format, j.compression, j.input == "java", beside(dir)})
 	if args == nil {
 		return r, nil
 	}
