@@ -55,8 +55,8 @@ type Source struct {
 	files   []string
 	watcher *watch.Watcher // of files
 
-	cert   atomic.Pointer[tls.Certificate]
-	roots  atomic.Pointer[x509.CertPool]
+	cert  atomic.Pointer[tls.Certificate]
+	roots atomic.Pointer[x509.CertPool]
 
 	sessions tls.ClientSessionCache
 }
