@@ -63,6 +63,8 @@ func TestNamedPipe_ItsWritersComeAndGo(t *testing.T) {
 	path, first := fifo(t)
 	s := reading(t, Config{}, path)
 	_, _ = first.WriteString("one\n")
+	// the kernel forgets what is in a pipe that nobody has open, so the reader must have come
+	kittest.Eventually(t, 5*time.Second, func() bool { return content(t, Dir(s.State, path)) == "one\n" }, "the first line")
 	check(t, first.Close())
 	second, err := os.OpenFile(path, os.O_WRONLY, 0)
 	check(t, err)
