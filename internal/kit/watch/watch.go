@@ -50,7 +50,9 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 
 	net := time.NewTicker(poll)
 	defer net.Stop()
-	var settle <-chan time.Time // runs from the first event on: a busy directory must not put it off for ever
+	// An event is a doorbell: the watches go until the files have been looked at, so that a directory into which somebody
+	// writes ten thousand times a second, its logs perhaps, wakes us ten times.
+	var settle <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -59,6 +61,7 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 			if !ok {
 				events = nil
 			} else if settle == nil {
+				w.disarm(n)
 				settle = time.After(debounce)
 			}
 		case err, ok := <-errs:
@@ -69,7 +72,7 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 			}
 		case <-settle:
 			settle = nil
-			w.arm(n) // a directory may have appeared
+			w.arm(n)
 			w.look(changed)
 		case <-net.C:
 			w.look(changed)
@@ -101,6 +104,12 @@ func (w *Watcher) arm(n *fsnotify.Watcher) {
 			return
 		}
 		before = armed
+	}
+}
+
+func (w *Watcher) disarm(n *fsnotify.Watcher) {
+	for _, dir := range n.WatchList() {
+		_ = n.Remove(dir) // gone already, when the directory is
 	}
 }
 
