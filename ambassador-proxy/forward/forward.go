@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -29,15 +30,13 @@ type Proxy struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	mu      sync.Mutex
-	conns   map[net.Conn]struct{}
+	sockets *listen.Sockets
 	running sync.WaitGroup
-	last    atomic.Int64
 }
 
 // New makes a proxy that reaches what allow names. ended is told of each tunnel; it may be nil.
 func New(allow []string, ended func(destination string, why reason.Reason, in, out int64)) *Proxy {
-	p := &Proxy{ended: ended, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{ended: ended, sockets: listen.NewSockets()}
 	p.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
@@ -67,11 +66,10 @@ const (
 func (p *Proxy) Serve(client net.Conn) {
 	p.running.Add(1)
 	defer p.running.Done()
-	if !p.track(client) {
-		client.Close()
+	if !p.sockets.Add(client) {
 		return
 	}
-	defer p.untrack(client)
+	defer p.sockets.Remove(client)
 	_ = client.SetReadDeadline(time.Now().Add(headTime))
 	limited := &io.LimitedReader{R: client, N: maxHead}
 	reader := bufio.NewReader(limited)
@@ -92,11 +90,10 @@ func (p *Proxy) Serve(client net.Conn) {
 		p.refuse(client, destination, reason.OfDial(err), err.Error())
 		return
 	}
-	if !p.track(server) {
-		server.Close()
+	if !p.sockets.Add(server) {
 		return
 	}
-	defer p.untrack(server)
+	defer p.sockets.Remove(server)
 	if request.Method == http.MethodConnect {
 		if _, err = io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err == nil {
 			p.tunnel(client, server, reader, destination)
@@ -217,7 +214,6 @@ func (p *Proxy) refuse(client net.Conn, destination string, why reason.Reason, d
 }
 
 func (p *Proxy) report(destination string, why reason.Reason, in, out int64) {
-	p.last.Store(time.Now().UnixNano())
 	if p.ended != nil {
 		p.ended(destination, why, in, out)
 	}
@@ -270,49 +266,15 @@ func (p *Proxy) exchange(client, server net.Conn, r *http.Request, destination s
 	p.report(destination, reason.OK, r.ContentLength, out)
 }
 
-func (p *Proxy) track(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		return false
-	}
-	p.conns[c] = struct{}{}
-	return true
-}
-
-func (p *Proxy) untrack(c net.Conn) {
-	c.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, c)
-}
-
 // Busy is the number of open sockets of both sides.
-func (p *Proxy) Busy() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.conns)
-}
+func (p *Proxy) Busy() int { return p.sockets.Len() }
 
-// LastActivity is when a connection ended; now while one is open. Zero before the first.
-func (p *Proxy) LastActivity() time.Time {
-	if p.Busy() > 0 {
-		return time.Now()
-	}
-	if t := p.last.Load(); t != 0 {
-		return time.Unix(0, t)
-	}
-	return time.Time{}
-}
+// LastActivity is when bytes last moved or a connection was made or ended.
+func (p *Proxy) LastActivity() time.Time { return p.sockets.LastActivity() }
 
 // Close ends all connections at once and waits for their goroutines.
 func (p *Proxy) Close() {
 	p.cancel()
-	p.mu.Lock()
-	for c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-	p.mu.Unlock()
+	p.sockets.Close()
 	p.running.Wait()
 }

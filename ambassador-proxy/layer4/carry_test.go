@@ -50,19 +50,3 @@ func TestMove_KeepsEveryByteOfMessagesAndOfStreams(t *testing.T) {
 		t.Errorf("%d bytes counted", n)
 	}
 }
-
-func TestReceived_SeesBytesThatTheKernelMoved(t *testing.T) {
-	a, b := pair(t)
-	if n := received(b); n != 0 {
-		t.Fatalf("%d bytes before any", n)
-	}
-	if _, err := a.Write(make([]byte, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(b, make([]byte, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	if n := received(b); n != 1000 {
-		t.Errorf("%d bytes", n)
-	}
-}

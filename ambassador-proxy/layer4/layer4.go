@@ -4,16 +4,13 @@ package layer4
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
@@ -26,16 +23,13 @@ type Proxy struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	conns   map[net.Conn]struct{}
-	seen    uint64 // bytes received by all conns when LastActivity was called before
+	sockets *listen.Sockets
 	running sync.WaitGroup
-	last    atomic.Int64
 }
 
 // New makes a proxy to up. ended, if not nil, is told of each connection.
 func New(up *upstream.Upstream, idle time.Duration, ended func(up string, why reason.Reason, in, out int64)) *Proxy {
-	p := &Proxy{idle: idle, ended: ended, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{idle: idle, ended: ended, sockets: listen.NewSockets()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.to.Store(up)
 	return p
@@ -48,12 +42,10 @@ func (p *Proxy) Set(up *upstream.Upstream) { p.to.Store(up) }
 func (p *Proxy) Serve(client net.Conn) {
 	p.running.Add(1)
 	defer p.running.Done()
-	p.last.Store(time.Now().UnixNano())
-	if !p.track(client) {
-		client.Close()
+	if !p.sockets.Add(client) {
 		return
 	}
-	defer p.untrack(client)
+	defer p.sockets.Remove(client)
 	up := p.to.Load()
 	server, e, err := p.connect(up, client)
 	if err != nil {
@@ -62,17 +54,15 @@ func (p *Proxy) Serve(client net.Conn) {
 		return
 	}
 	defer e.Load().End()
-	if !p.track(server) {
-		server.Close()
+	if !p.sockets.Add(server) {
 		return
 	}
-	defer p.untrack(server)
+	defer p.sockets.Remove(server)
 	in, out := p.join(client, server)
 	p.report(up, reason.OK, in, out)
 }
 
 func (p *Proxy) report(up *upstream.Upstream, why reason.Reason, in, out int64) {
-	p.last.Store(time.Now().UnixNano())
 	if p.ended != nil {
 		p.ended(up.Name(), why, in, out)
 	}
@@ -116,80 +106,15 @@ func abort(c net.Conn) {
 	c.Close()
 }
 
-func (p *Proxy) track(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		return false
-	}
-	p.conns[c] = struct{}{}
-	return true
-}
-
-func (p *Proxy) untrack(c net.Conn) {
-	c.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, c)
-}
-
 // Busy is the number of open sockets of both sides.
-func (p *Proxy) Busy() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.conns)
-}
+func (p *Proxy) Busy() int { return p.sockets.Len() }
 
-// LastActivity is when a connection was made or ended, or when it was last found that bytes had moved since the call before:
-// an idle connection is no activity. Zero before the first.
-func (p *Proxy) LastActivity() time.Time {
-	p.mu.Lock()
-	var sum uint64
-	for c := range p.conns {
-		sum += received(c)
-	}
-	moved := sum != p.seen
-	p.seen = sum
-	p.mu.Unlock()
-	if moved {
-		p.last.Store(time.Now().UnixNano())
-	}
-	if t := p.last.Load(); t != 0 {
-		return time.Unix(0, t)
-	}
-	return time.Time{}
-}
-
-// received asks the kernel, who counts anyway: nothing is counted on the way of the bytes.
-func received(c net.Conn) uint64 {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	s, ok := c.(syscall.Conn)
-	if !ok {
-		return 0
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	var n uint64
-	_ = raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			n = info.Bytes_received
-		}
-	})
-	return n
-}
+// LastActivity is when bytes last moved or a connection was made or ended.
+func (p *Proxy) LastActivity() time.Time { return p.sockets.LastActivity() }
 
 // Close ends all connections at once and waits for their goroutines.
 func (p *Proxy) Close() {
 	p.cancel()
-	p.mu.Lock()
-	for c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-	p.mu.Unlock()
+	p.sockets.Close()
 	p.running.Wait()
 }
