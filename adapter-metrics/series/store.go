@@ -71,7 +71,8 @@ type Store struct {
 	sources  map[string]*Source
 	sorted   []*Family // by name; replaced, never changed; nil when families came or went
 
-	protoMu sync.Mutex // guards Series.proto
+	protoMu  sync.Mutex // guards Series.proto
+	sweeping sync.Mutex // one Sweep at a time: guards Series.since
 
 	count     atomic.Int64 // series in all
 	members   atomic.Int64 // of all sets

@@ -24,7 +24,7 @@ func (s *Store) Run(ctx context.Context) {
 	}
 }
 
-// Sweep is one round of Run. Calls must not overlap.
+// Sweep is one round of Run. Safe for concurrent use.
 //
 // A series is removed when no sample came for its family's TTL or, where that is not
 // set, for Limits.Idle. Without a TTL counters, histograms and summaries stay: a counter
@@ -32,6 +32,8 @@ func (s *Store) Run(ctx context.Context) {
 // that returns at zero would have lost its past. They go only while a limit is
 // reached and others need their room.
 func (s *Store) Sweep(now time.Time) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
 	var gone []*Series
 	for _, f := range s.Families() {
 		full := s.Len() >= s.limits.Series
