@@ -94,8 +94,27 @@ func check(t *testing.T, spec *corev1.PodSpec, c corev1.Container, configs map[s
 		}
 		cmd.Env = append(cmd.Env, e.Name+"="+local.Replace(value))
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v: %v\n%s", c.Name, cmd.Args[1:], err, out)
+	var warnings bytes.Buffer
+	cmd.Stderr = &warnings
+	effective, err := cmd.Output()
+	if err != nil {
+		t.Errorf("%s: %v: %v\n%s", c.Name, cmd.Args[1:], err, &warnings)
+		return
+	}
+	matchesSchema(t, helperOf(c), effective)
+	for i, arg := range cmd.Args {
+		file, isConfig := strings.CutPrefix(arg, "--config=")
+		if !isConfig && arg == "--config" && i+1 < len(cmd.Args) {
+			file, isConfig = cmd.Args[i+1], true
+		}
+		if !isConfig {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matchesSchema(t, helperOf(c), text)
 	}
 }
 
