@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,9 +52,10 @@ type link struct {
 	sent    int // bytes of the last write that the kernel took
 	werr    syscall.Errno
 
-	peekFn func(uintptr)
-	gone   bool // what peekFn found
-	extra  bool
+	peeking sync.Mutex // the janitor looks while the connection's goroutine may
+	peekFn  func(uintptr)
+	gone    bool // what peekFn found
+	extra   bool
 }
 
 var errWouldBlock = errors.New("nothing to read")
@@ -284,6 +286,8 @@ func (l *link) dead(idle bool) bool {
 	if l.sock == nil {
 		return false
 	}
+	l.peeking.Lock()
+	defer l.peeking.Unlock()
 	l.gone, l.extra = false, false
 	if l.sock.Control(l.peekFn) != nil {
 		return true

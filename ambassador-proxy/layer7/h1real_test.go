@@ -65,7 +65,7 @@ server { listen %[2]s; %[3]s } }
 	return addr
 }
 
-func TestH1_WrkSeesNoErrorInFrontOfNginx(t *testing.T) {
+func TestReal_WrkSeesNoErrorInFrontOfNginx(t *testing.T) {
 	kittest.NeedReal(t, "nginx", "wrk")
 	dir := t.TempDir()
 	os.Chmod(dir, 0o755)
@@ -132,7 +132,7 @@ func oddRequests() [][2]string {
 
 // TestH1_OddRequestsBesideHAProxyAndNginx records what the three do. Other versions of the peers do other things: the
 // file is compared only where they are those that it was written with.
-func TestH1_OddRequestsBesideHAProxyAndNginx(t *testing.T) {
+func TestReal_OddRequestsBesideHAProxyAndNginx(t *testing.T) {
 	kittest.NeedReal(t, "nginx", "haproxy")
 	got := make(chan string, 16)
 	up := upstream(t, func(c net.Conn, r *bufio.Reader) {
