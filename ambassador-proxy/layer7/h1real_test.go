@@ -130,7 +130,7 @@ func oddRequests() [][2]string {
 	}
 }
 
-// TestH1_OddRequestsBesideHAProxyAndNginx records what the three do. Other versions of the peers do other things: the
+// TestReal_OddRequestsBesideHAProxyAndNginx records what the three do. Other versions of the peers do other things: the
 // file is compared only where they are those that it was written with.
 func TestReal_OddRequestsBesideHAProxyAndNginx(t *testing.T) {
 	kittest.NeedReal(t, "nginx", "haproxy")
