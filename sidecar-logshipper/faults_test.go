@@ -15,9 +15,14 @@ import (
 // shipper starts the real program on dir/logs with its state in dir/state.
 func shipper(t *testing.T, dir, glob string, s *sink, flags ...string) *kittest.Process {
 	t.Helper()
+	return shipperTo(t, dir, glob, s.url(), flags...)
+}
+
+func shipperTo(t *testing.T, dir, glob, to string, flags ...string) *kittest.Process {
+	t.Helper()
 	admin := kittest.FreeAddress(t)
 	args := append([]string{
-		"--path", filepath.Join(dir, "logs", glob), "--to", s.url(), "--state", filepath.Join(dir, "state"),
+		"--path", filepath.Join(dir, "logs", glob), "--to", to, "--state", filepath.Join(dir, "state"),
 		"--admin-address", admin, "--drain-quiet", "50ms",
 	}, flags...)
 	p := kittest.Start(t, nil, "sidecar-logshipper", args...)

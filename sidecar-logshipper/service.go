@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -20,11 +18,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
-const (
-	saveEvery   = time.Second
-	reloadGrace = 5 * time.Second // for requests under way when the configuration changes
-	untilPoll   = 200 * time.Millisecond
-)
+const saveEvery = time.Second
 
 // service is the running shipper.
 type service struct {
@@ -40,7 +34,10 @@ type service struct {
 	config *config.Config
 	pipe   *pipeline
 
-	saving   sync.Mutex
+	saving    sync.Mutex
+	reloading sync.Mutex
+	draining  bool // under reloading
+
 	done     chan struct{}
 	replaced chan struct{} // receives after a reload, of size 1
 	stop     context.CancelFunc
@@ -76,6 +73,7 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.running.Go(func() { s.saveRegularly(ctx) })
 	s.running.Go(func() { s.endByItself(ctx) })
+	s.running.Go(func() { s.awaitPipes(ctx) })
 	return s, nil
 }
 
@@ -91,42 +89,6 @@ func warnOfState(c *config.Config, env kit.Env) {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) == nil && uint32(st.Type) == unix.OVERLAYFS_SUPER_MAGIC {
 		env.Log.Warn("the state directory is on the container's own file system and dies with it (mount a volume there)", "state", dir)
-	}
-}
-
-// startStreams begins to put what comes through pipes and sockets into spools below the state directory, or below a temporary
-// one that ends with the process.
-func (s *service) startStreams(c *config.Config) (err error) {
-	state := stateDir(c)
-	if state == "" && len(c.Streams()) > 0 {
-		if state, err = temporaryDir(); err != nil {
-			return fmt.Errorf("make spool for streams: %w (mount a volume and set --state)", err)
-		}
-		s.scratch = state
-	}
-	s.streams = spool.New(spool.Config{State: state, Limit: int64(c.Spool), OnFull: c.OnFull, Log: s.env.Log, Dropped: s.count.tail.Drop})
-	if err := s.streams.Start(c.Streams()); err != nil {
-		s.closeStreams()
-		return err
-	}
-	return nil
-}
-
-// temporaryDir is in the usual place, or in the shared memory that containers have even where all else is read-only.
-func temporaryDir() (string, error) {
-	dir, err := os.MkdirTemp("", "logshipper-")
-	if err != nil {
-		dir, err = os.MkdirTemp("/dev/shm", "logshipper-")
-	}
-	return dir, err
-}
-
-func (s *service) closeStreams() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	s.streams.Finish(ended)
-	if s.scratch != "" {
-		_ = os.RemoveAll(s.scratch) // nothing is in it that anybody could use
 	}
 }
 
@@ -170,112 +132,16 @@ func (s *service) save() error {
 		s.env.Log.Error("cannot save positions, will try again", "error", err)
 		return err
 	}
+	p.set.Saved()
 	s.streams.Release(state.Delivered)
 	return nil
 }
 
-// endByItself closes done when the work is over: --once, --until-file, the end of standard input. Each configuration decides
-// anew.
-func (s *service) endByItself(ctx context.Context) {
-	for {
-		p, c := s.current()
-		era, end := context.WithCancel(ctx)
-		unlink := context.AfterFunc(p.read, end) // a reload stops the pipeline
-		over := s.awaitEnd(era, p, c)
-		unlink()
-		end()
-		if over {
-			close(s.done)
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.replaced:
-		}
-	}
-}
-
-// awaitEnd says that there is nothing left to do, or returns false when ctx ends.
-func (s *service) awaitEnd(ctx context.Context, p *pipeline, c *config.Config) bool {
-	switch {
-	case c.Once:
-		return s.streams.Ended(ctx) == nil && s.finish(ctx, p) == nil
-	case c.UntilFile != "":
-		return appears(ctx, c.UntilFile)
-	case c.OnlyStdin():
-		return s.streams.Ended(ctx) == nil
-	}
-	<-ctx.Done()
-	return false
-}
-
-// appears waits for a file.
-func appears(ctx context.Context, path string) bool {
-	tick := time.NewTicker(untilPoll)
-	defer tick.Stop()
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-	}
-}
-
-// Reload implements kit.Service. The new pipeline continues where the old one was acknowledged.
-func (s *service) Reload(_ context.Context, c *config.Config) error {
-	old, was := s.current()
-	if s.streams.State == "" && len(c.Streams()) > 0 {
-		return errors.New("reload: streams need a state directory, and there was none at the start (restart the helper)")
-	}
-	if stateDir(c) != stateDir(was) {
-		return errors.New("reload: state cannot change while running (restart the helper)")
-	}
-	if err := tryOpen(c, s.env); err != nil {
-		return err
-	}
-	if err := s.streams.Start(c.Streams()); err != nil {
-		return err
-	}
-	old.stop(reloadGrace)
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	old.set.SaveFailed() // so that the snapshot is complete
-	state := old.set.Snapshot()
-	state.Saved = time.Now()
-	pipe, err := newPipeline(c, s.env, s.streams.State, state, s.count, s.tap)
-	if err == nil {
-		s.replace(pipe, c)
-	} else if pipe, again := newPipeline(was, s.env, s.streams.State, state, s.count, s.tap); again == nil {
-		s.replace(pipe, was)
-	}
-	return err
-}
-
-func (s *service) replace(p *pipeline, c *config.Config) {
-	s.mu.Lock()
-	s.pipe, s.config = p, c
-	s.mu.Unlock()
-	select {
-	case s.replaced <- struct{}{}:
-	default:
-	}
-}
-
-// tryOpen opens the outputs of a configuration and closes them again.
-func tryOpen(c *config.Config, env kit.Env) error {
-	p := &pipeline{}
-	err := p.open(c, env)
-	p.closeOutputs()
-	return err
-}
-
 // Drain implements kit.Service: what is worth most is saved first, then the app gets its time to fall silent.
 func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
+	s.reloading.Lock()
+	s.draining = true
+	s.reloading.Unlock()
 	_ = s.save() // logged there, and saved again below
 	p, c := s.current()
 	if !c.Once {

@@ -79,3 +79,39 @@ func TestNamedPipe_LosesNothingThatWasReadWhenKilledWhileTheDestinationIsAway(t 
 		t.Errorf("exit code %d, want 0", code)
 	}
 }
+
+func TestNamedPipe_ThatAppearsLaterIsReadWithoutAReload(t *testing.T) {
+	for _, state := range []string{"state", "none"} {
+		t.Run(state, func(t *testing.T) {
+			dir, a := logDir(t)
+			pipe := filepath.Join(dir, "pipe")
+			s := newSink(t)
+			flags := []string{"--path", pipe}
+			if state == "none" {
+				flags = append(flags, "--state", "none")
+			}
+			p := shipper(t, dir, "*.log", s, flags...)
+			a.write(10)
+			s.awaitAll(t, a.whole)
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w, err := os.OpenFile(pipe, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			fmt.Fprintln(w, "through-the-pipe")
+			s.awaitAll(t, []string{"through-the-pipe"})
+			a.write(10)
+			s.awaitAll(t, a.whole)
+			p.Signal(syscall.SIGTERM)
+			if code := p.Wait(20 * time.Second); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			if n := s.duplicates(); n > 0 {
+				t.Errorf("%d lines arrived twice", n)
+			}
+		})
+	}
+}

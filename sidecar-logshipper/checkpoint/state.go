@@ -23,14 +23,16 @@ type State struct {
 
 // File is one generation.
 type File struct {
-	Path       string   `json:"path"`              // the name it was found under: the stream it belongs to
-	Now        string   `json:"now,omitempty"`     // where it was last seen, when that differs
-	Generation uint64   `json:"generation,string"` // record.Source.Generation
-	Epoch      int      `json:"epoch,omitempty"`   // times that this inode was truncated and began again
-	Key        find.Key `json:"key"`
-	Born       int64    `json:"born,string"` // Unix nanoseconds from which the times of its records count
-	Head       Mark     `json:"head"`        // of the first bytes
-	Size       int64    `json:"size"`        // last seen
+	Path       string `json:"path"`              // the name it was found under: the stream it belongs to
+	Now        string `json:"now,omitempty"`     // where it was last seen, when that differs
+	Generation uint64 `json:"generation,string"` // record.Source.Generation
+	// Named means that Generation is final: records may have been sent under it.
+	Named bool     `json:"named,omitempty"`
+	Epoch int      `json:"epoch,omitempty"` // times that this inode was truncated and began again
+	Key   find.Key `json:"key"`
+	Born  int64    `json:"born,string"` // Unix nanoseconds from which the times of its records count
+	Head  Mark     `json:"head"`        // of the first bytes
+	Size  int64    `json:"size"`        // last seen
 	// Frozen means that nothing more will be written: a copy, or a compressed file.
 	Frozen bool `json:"frozen,omitempty"`
 	// Finished is when all of it had been acknowledged and it was let go: a tombstone, so that it is not read again.

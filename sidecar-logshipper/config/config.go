@@ -161,7 +161,7 @@ func (in *Input) validate(p *conf.Problems, path string) {
 		p.Add(path+".paths", "is missing", "write a list of globs")
 	}
 	for i, g := range in.Paths {
-		if spool.IsStream(g) {
+		if spool.IsStream(g, "") {
 			continue
 		}
 		if err := find.Check(g); err != nil {
@@ -194,7 +194,7 @@ func (in *Input) Tails(joined bool, state string) (list []tail.Input) {
 	}
 	files := tail.Input{Globs: find.Globs{Exclude: in.Exclude}, MaxLine: int(in.MaxLine), Overlong: in.MaxLineMode, Flush: flush}
 	for _, p := range in.Paths {
-		if !spool.IsStream(p) {
+		if !spool.IsStream(p, state) {
 			files.Paths = append(files.Paths, p)
 			continue
 		}
@@ -211,11 +211,11 @@ func (in *Input) Tails(joined bool, state string) (list []tail.Input) {
 	return list
 }
 
-// Streams are the paths that are no files.
-func (c *Config) Streams() (names []string) {
+// Streams are the paths that are no files by now; see spool.IsStream.
+func (c *Config) Streams(state string) (names []string) {
 	for i := range c.Inputs {
 		for _, p := range c.Inputs[i].Paths {
-			if spool.IsStream(p) && !slices.Contains(names, p) {
+			if spool.IsStream(p, state) && !slices.Contains(names, p) {
 				names = append(names, p)
 			}
 		}

@@ -25,9 +25,11 @@ type Config struct {
 	Memory *semaphore.Weighted
 	// Compressed says that the output packs each batch, which is worth waiting for a fuller one.
 	Compressed bool
-	Dead       *DeadLetters
-	Tap        *Tap
-	Log        *slog.Logger
+	// Known returns when the records of the segments may leave, because a resend would be known by their IDs; nil: at once.
+	Known func(context.Context, []tail.Segment) error
+	Dead  *DeadLetters
+	Tap   *Tap
+	Log   *slog.Logger
 }
 
 // Lane drives one output.

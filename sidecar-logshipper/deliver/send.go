@@ -21,7 +21,7 @@ const (
 // sendBatches delivers batches one after the other, so that acknowledgements come in the order of reading.
 func (l *Lane) sendBatches(ctx context.Context) {
 	for b := range l.full {
-		if l.deliver(ctx, b) != nil {
+		if l.Known != nil && l.Known(ctx, b.segments) != nil || l.deliver(ctx, b) != nil {
 			continue // the process ends: what is left is read again by the next one
 		}
 		state := ""

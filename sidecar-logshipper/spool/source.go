@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,17 +15,22 @@ import (
 const Stdin = "-"
 
 const (
-	socketPrefix   = "unix:"
-	maxConnections = 256
-	reopenAfter    = 100 * time.Millisecond
+	socketPrefix = "unix:"
+	reopenAfter  = 100 * time.Millisecond
+	lookEvery    = time.Second // whether a path still leads to what is open
 )
 
-// IsStream says that a path of the configuration is a stream and not a glob of files: - , unix:/path, or a named pipe.
-func IsStream(path string) bool {
+// IsStream says that a path of the configuration is a stream and not a glob of files: - , unix:/path, a named pipe, or one
+// that is away for now and has left a spool below the state directory.
+func IsStream(path, state string) bool {
 	if path == Stdin || strings.HasPrefix(path, socketPrefix) {
 		return true
 	}
 	st, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) && state != "" {
+		_, err = os.Stat(Dir(state, path))
+		return err == nil
+	}
 	return err == nil && st.Mode()&os.ModeNamedPipe != 0
 }
 
@@ -45,6 +48,42 @@ func (p *pump) listen(ctx context.Context, name string) error {
 		return p.socket(ctx, strings.TrimPrefix(name, socketPrefix))
 	default:
 		return p.pipe(ctx, name)
+	}
+}
+
+// complain says once that a stream cannot be had for now.
+func (p *pump) complain(msg, path string, err error) {
+	if !p.said {
+		p.said = true
+		p.log.Warn(msg, "path", path, "error", err)
+	}
+}
+
+// pause waits between two attempts and says whether there is to be another one.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(reopenAfter):
+		return true
+	}
+}
+
+// watchPath calls gone when path leads to something else than opened, and returns when ctx ends.
+func watchPath(ctx context.Context, path string, opened os.FileInfo, missing bool, gone func()) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, err := os.Stat(path)
+		if err == nil && !os.SameFile(now, opened) || missing && errors.Is(err, os.ErrNotExist) {
+			gone()
+			return
+		}
 	}
 }
 
@@ -73,63 +112,3 @@ type blocking struct{ *os.File }
 
 func (blocking) SetReadDeadline(time.Time) error { return nil }
 func (blocking) Close() error                    { return nil }
-
-// pipe reads a named pipe. Writers come and go: it is opened for writing too, so that it has no end (fifo(7)); where that is
-// not allowed, its end is followed by the next writer.
-func (p *pump) pipe(ctx context.Context, path string) error {
-	for {
-		f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
-		if err != nil {
-			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-		}
-		if err == nil {
-			err = errors.Join(p.run(ctx, f), f.Close())
-		}
-		if err != nil && !p.failed {
-			p.failed = true
-			p.log.Warn("cannot read named pipe, will try again", "path", path, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(reopenAfter):
-		}
-	}
-}
-
-// socket takes connections on a stream socket. Each line of any of them is a record; their order among each other is that of
-// arrival. Anybody who sees the socket may write to it, as with /dev/log: the directory decides who does.
-func (p *pump) socket(ctx context.Context, path string) error {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		return errors.Join(fmt.Errorf("listen on %s: somebody else does already", path), c.Close())
-	}
-	_ = os.Remove(path) // what a killed process has left behind
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return fmt.Errorf("listen on socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o666); err != nil {
-		return errors.Join(fmt.Errorf("listen on socket: %w", err), l.Close())
-	}
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
-	var running sync.WaitGroup
-	defer running.Wait()
-	slots := make(chan struct{}, maxConnections)
-	for {
-		slots <- struct{}{}
-		c, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("accept on %s: %w", path, err)
-		}
-		running.Go(func() {
-			defer func() { <-slots }()
-			one := pump{spool: p.spool, log: p.log, wait: p.wait, drop: p.drop, gaveUp: p.gaveUp}
-			_ = one.run(ctx, c.(*net.UnixConn)) // a connection that breaks has said what it had to say
-			_ = c.Close()
-		})
-	}
-}

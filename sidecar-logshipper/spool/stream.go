@@ -37,7 +37,8 @@ type pump struct {
 	wait   bool               // when the spool is full, rather than drop
 	drop   func(lines []byte) // counts
 	gaveUp <-chan struct{}    // closed when nobody waits for the rest any more
-	failed bool
+	failed bool               // the last append
+	said   bool               // that the stream cannot be had
 }
 
 // run reads until the end of the stream, which is nil, or until ctx ends and the stream has been silent for drainTime. What

@@ -155,3 +155,72 @@ func TestOnFull_WaitHoldsTheWriterAndDropCounts(t *testing.T) {
 		<-written
 	})
 }
+
+func TestNamedPipe_MayComeLaterAndAnotherOneInItsPlaceIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	s := reading(t, Config{}, path)
+	dir := Dir(s.State, path)
+	want := ""
+	for _, line := range []string{"one\n", "two\n"} {
+		_ = os.Remove(path)
+		check(t, unix.Mkfifo(path, 0o600))
+		w, err := os.OpenFile(path, os.O_RDWR, 0)
+		check(t, err)
+		_, err = w.WriteString(line)
+		check(t, err)
+		want += line
+		kittest.Eventually(t, 10*time.Second, func() bool { return content(t, dir) == want }, "the line of the pipe that is there now")
+		check(t, w.Close())
+	}
+}
+
+func TestNamedPipe_AFileInItsPlaceIsNotTakenForOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	check(t, os.WriteFile(path, []byte("not from a pipe\n"), 0o600))
+	s := reading(t, Config{}, path)
+	s.Finish(t.Context())
+	if got := content(t, Dir(s.State, path)); got != "" {
+		t.Errorf("the spool holds %q", got)
+	}
+}
+
+func TestSocket_ItsDirectoryMayComeLaterAndBeEmptied(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "later")
+	path := filepath.Join(folder, "s")
+	s := reading(t, Config{}, "unix:"+path)
+	dir := Dir(s.State, "unix:"+path)
+	check(t, os.Mkdir(folder, 0o755))
+	say := func(line string) net.Conn {
+		var c net.Conn
+		kittest.Eventually(t, 10*time.Second, func() bool { c, _ = net.Dial("unix", path); return c != nil }, "the socket")
+		_, err := c.Write([]byte(line))
+		check(t, err)
+		return c
+	}
+	first := say("one\n")
+	defer first.Close()
+	kittest.Eventually(t, 10*time.Second, func() bool { return content(t, dir) == "one\n" }, "the first line")
+	check(t, os.Remove(path))
+	_ = say("two\n").Close()
+	kittest.Eventually(t, 10*time.Second, func() bool { return content(t, dir) == "one\ntwo\n" }, "a line to the new socket")
+	_, err := first.Write([]byte("three\n")) // the old connection still stands
+	check(t, err)
+	kittest.Eventually(t, 10*time.Second, func() bool { return content(t, dir) == "one\ntwo\nthree\n" }, "a line of the old connection")
+}
+
+func TestIsStream_APipeThatIsAwayIsKnownByItsSpool(t *testing.T) {
+	state := t.TempDir()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if IsStream(path, state) {
+		t.Error("nothing is there, and nothing was")
+	}
+	s, _ := open(t, Dir(state, path), 1<<20)
+	fill(t, s, "left")
+	if !IsStream(path, state) {
+		t.Error("its spool holds lines that nobody would deliver")
+	}
+	check(t, os.WriteFile(path, nil, 0o600))
+	if IsStream(path, state) {
+		t.Error("a file is there by now")
+	}
+}

@@ -101,6 +101,13 @@ func (s *Streams) Finish(ctx context.Context) {
 	}
 }
 
+// Reads says that a stream was started.
+func (s *Streams) Reads(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running[name] != nil
+}
+
 // Release removes what is acknowledged; see Spool.Release.
 func (s *Streams) Release(done func(path string, size int64) bool) {
 	for _, st := range s.all() {

@@ -16,7 +16,7 @@ import (
 // The rest of a file that was copied and truncated exists in the copy alone.
 func (s *Set) inspect(g *Generation) {
 	s.mu.Lock()
-	c := *g.furthest()
+	c, head := *g.furthest(), g.head
 	unread := g.size - g.cursors[0].read
 	for i := range g.cursors {
 		unread = max(unread, g.size-g.cursors[i].read)
@@ -26,7 +26,7 @@ func (s *Set) inspect(g *Generation) {
 		s.update(func() { g.suspect, g.looks, g.size = false, 0, size })
 		return
 	}
-	wanted := lost{path: g.path, key: g.key, head: g.head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
+	wanted := lost{path: g.path, key: g.key, head: head, offset: c.read, has: func(src source) bool { return hasBytes(src, c.read, c.tail) }}
 	found, src := s.findRest(wanted)
 	if src == nil && g.looks < maxLooks {
 		g.looks++
@@ -43,13 +43,13 @@ func (s *Set) intact(g *Generation) (size int64, ok bool) {
 	}
 	s.mu.Lock()
 	c := *g.furthest()
-	want := append([]byte(nil), c.tail...)
+	want, head := append([]byte(nil), c.tail...), g.head
 	s.mu.Unlock()
 	st, err := find.StatOpen(f)
 	if err != nil || st.Size < c.read {
 		return 0, false
 	}
-	return st.Size, hasBytes(f, c.read, want) && hasHead(f, g.head)
+	return st.Size, hasBytes(f, c.read, want) && hasHead(f, head)
 }
 
 // split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode,

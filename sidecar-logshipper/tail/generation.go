@@ -16,6 +16,7 @@ type Generation struct {
 	Input  int    // which input of the configuration it belongs to
 
 	named    bool // Source has its final ID, see Set.name
+	saved    identity
 	key      find.Key
 	epoch    int
 	now      string // where it is; "" once it is deleted
@@ -24,6 +25,7 @@ type Generation struct {
 	head     checkpoint.Mark
 	size     int64
 	modified time.Time // last growth that was seen
+	written  time.Time // the file's own time of its last write, as it was seen
 	links    uint32
 
 	// moved: the name it was found under leads elsewhere by now (renamed or deleted), so an end is to be expected.

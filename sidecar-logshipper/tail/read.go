@@ -2,7 +2,6 @@ package tail
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -63,9 +62,6 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	data, atEnd := buf[prefix:n], n < len(buf)
 	limit := len(buf)-Margin >= s.inputs[g.Input].MaxLine
 	data, ends = complete(data, framer, ends, atEnd, phase, limit)
-	if c.read == 0 && n > prefix {
-		s.name(g, buf[:n])
-	}
 	if most := s.inputs[g.Input].MaxLine; len(data) > most {
 		start, end := firstLonger(data, ends, most)
 		if end > 0 && start == 0 {
@@ -85,27 +81,6 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	return Segment{}, 0, Nothing
 }
 
-// name makes the first line part of the generation's ID before anything is read of it. A file that was truncated and written
-// anew while an old checkpoint says that nothing was read yet is another generation, although the file system sees no
-// difference: with the same ID, a destination that compares IDs would take its lines for a repetition.
-func (s *Set) name(g *Generation, data []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g.named {
-		return
-	}
-	line := data[:min(len(data), headBytes)]
-	if end := bytes.IndexByte(line, '\n'); end >= 0 {
-		line = line[:end]
-	} else if len(line) < headBytes {
-		return // not all of it yet
-	}
-	h := xxhash.New()
-	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, s.generationID(g.key, g.epoch)))
-	_, _ = h.Write(line)
-	g.Source, g.named = &record.Source{Path: g.Source.Path, Generation: h.Sum64()}, true
-}
-
 // complete cuts data after its last complete record. A group of lines that has reached the limit is complete as it is.
 func complete(data []byte, framer record.Framer, ends []int, atEnd bool, phase int, limit bool) ([]byte, []int) {
 	if !atEnd || phase < phaseSettled {
@@ -123,6 +98,7 @@ func complete(data []byte, framer record.Framer, ends []int, atEnd bool, phase i
 
 // take moves the cursor over data, which ends the used part of the buffer.
 func (s *Set) take(lane int, g *Generation, at int64, used, data []byte, ends []int) (Segment, int, Verdict) {
+	s.name(g, data, used, at)
 	next := at + int64(len(data))
 	seg := Segment{
 		Generation: g,
@@ -187,6 +163,7 @@ func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte
 		return Segment{}, 0, Nothing
 	}
 	s.count.Overlong.Inc()
+	s.name(g, data, data, at)
 	var last [markerBytes]byte
 	n, _ := src.ReadAt(last[:], next-markerBytes)
 	seg := Segment{

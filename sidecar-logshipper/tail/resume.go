@@ -122,10 +122,13 @@ func (s *Set) restore(e checkpoint.File, src source, f find.File, size int64) *G
 		path:   e.Path,
 		Source: &record.Source{Path: s.nameOf(input, e.Path), Generation: e.Generation},
 		Input:  input, key: f.Key, epoch: e.Epoch, now: f.Path, src: src, born: e.Born,
-		head: e.Head, size: size, modified: time.Now(), links: f.Links, frozen: e.Frozen,
+		head: e.Head, size: size, modified: time.Now(), links: f.Links, frozen: e.Frozen, named: e.Named,
 	}
 	for _, p := range e.Positions {
 		g.named = g.named || p.Offset > 0
+	}
+	if g.named {
+		g.saved = identitySaved
 	}
 	for _, name := range s.lanes {
 		p := e.Positions[name]
@@ -166,22 +169,26 @@ func (s *Set) Snapshot() *checkpoint.State {
 		state.Files = append(state.Files, t)
 	}
 	for _, g := range s.order {
+		if g.named && g.saved == identityNew {
+			g.saved = identityInState
+		}
 		state.Files = append(state.Files, s.entry(g))
 	}
 	return state
 }
 
-// SaveFailed makes the next Snapshot try again.
+// SaveFailed makes the next Snapshot try again. Nobody waits for it: a full disk must not stop the delivery.
 func (s *Set) SaveFailed() {
 	s.mu.Lock()
 	s.dirty = true
 	s.mu.Unlock()
+	s.Saved()
 }
 
 func (s *Set) entry(g *Generation) checkpoint.File {
 	e := checkpoint.File{
 		Path: g.path, Generation: g.Source.Generation, Epoch: g.epoch, Key: g.key, Born: g.born,
-		Head: g.head, Size: g.size, Frozen: g.frozen, Positions: map[string]checkpoint.Position{},
+		Named: g.named, Head: g.head, Size: g.size, Frozen: g.frozen, Positions: map[string]checkpoint.Position{},
 	}
 	if g.now != g.path {
 		e.Now = g.now

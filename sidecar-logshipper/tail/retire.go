@@ -18,6 +18,7 @@ func (s *Set) retire(now time.Time) {
 			return false
 		}
 		_ = g.src.Close()
+		g.saved = identitySaved // nobody will save it any more
 		if g.key != (find.Key{}) && !segment {
 			t := s.entry(g)
 			t.Finished = now

@@ -91,10 +91,7 @@ func (s *Set) update(change func()) {
 	defer s.mu.Unlock()
 	change()
 	s.dirty = true
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+	s.announce()
 }
 
 // whereIs looks for a moved file in its directory.

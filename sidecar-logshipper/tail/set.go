@@ -76,6 +76,7 @@ type Set struct {
 	epochs     map[find.Key]int
 	outputs    map[string]string // state of resumable outputs
 	dirty      bool
+	saved      chan struct{} // closed and replaced by Saved
 	closing    bool
 	scanned    time.Time
 	activity   time.Time              // last growth of any file
@@ -87,7 +88,7 @@ type Set struct {
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
-		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), reports: map[string]time.Time{},
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
 		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
 	}

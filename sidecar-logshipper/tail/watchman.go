@@ -133,7 +133,9 @@ func (s *Set) refreshOne(g *Generation) bool {
 	if err != nil {
 		return false
 	}
+	s.mu.Lock()
 	head, known := g.head, true
+	s.mu.Unlock()
 	if head.Len < headBytes && st.Size > int64(head.Len) {
 		if known = hasHead(f, head); known {
 			head, _ = headOf(f, headBytes)
@@ -141,7 +143,12 @@ func (s *Set) refreshOne(g *Generation) bool {
 	}
 	s.mu.Lock()
 	grown := st.Size > g.size
-	g.links, g.head = st.Links, head
+	rewritten := st.Size == g.size && !st.Modified.Equal(g.written)
+	g.written = st.Modified
+	g.links = st.Links
+	if head.Len > g.head.Len {
+		g.head = head
+	}
 	switch {
 	case st.Size < g.size || !known:
 		g.suspect = true
@@ -150,6 +157,12 @@ func (s *Set) refreshOne(g *Generation) bool {
 	}
 	suspect := g.suspect
 	s.mu.Unlock()
+	if rewritten && !suspect { // its length says nothing
+		if _, same := s.intact(g); !same {
+			s.update(func() { g.suspect = true })
+			suspect = true
+		}
+	}
 	if suspect {
 		s.inspect(g)
 	}

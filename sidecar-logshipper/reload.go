@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
+)
+
+const reloadGrace = 5 * time.Second // for requests under way when the configuration changes
+
+// Reload implements kit.Service. The new pipeline continues where the old one was acknowledged.
+func (s *service) Reload(_ context.Context, c *config.Config) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if s.draining {
+		return errors.New("reload: the helper is about to end")
+	}
+	old, was := s.current()
+	if stateDir(c) != stateDir(was) {
+		return errors.New("reload: state cannot change while running (restart the helper)")
+	}
+	if err := tryOpen(c, s.env); err != nil {
+		return err
+	}
+	if err := s.moreStreams(c); err != nil {
+		return err
+	}
+	old.stop(reloadGrace)
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	old.set.SaveFailed() // so that the snapshot is complete
+	state := old.set.Snapshot()
+	state.Saved = time.Now()
+	if err := s.store.Save(state); err != nil { // the IDs of what is sent next are taken for saved
+		s.env.Log.Error("cannot save positions, will try again", "error", err)
+	}
+	pipe, err := newPipeline(c, s.env, s.streams.State, state, s.count, s.tap)
+	if err == nil {
+		s.replace(pipe, c)
+	} else if pipe, again := newPipeline(was, s.env, s.streams.State, state, s.count, s.tap); again == nil {
+		s.replace(pipe, was)
+	}
+	return err
+}
+
+func (s *service) replace(p *pipeline, c *config.Config) {
+	s.mu.Lock()
+	s.pipe, s.config = p, c
+	s.mu.Unlock()
+	select {
+	case s.replaced <- struct{}{}:
+	default:
+	}
+}
+
+// tryOpen opens the outputs of a configuration and closes them again.
+func tryOpen(c *config.Config, env kit.Env) error {
+	p := &pipeline{}
+	err := p.open(c, env)
+	p.closeOutputs()
+	return err
+}
