@@ -105,6 +105,9 @@ func single(pieces []piece, index int) (piece, bool) {
 			if p.keep == nil || p.keep[i] {
 				if index == 0 {
 					one := piece{chunk: p.chunk.Slice(start, end, nil), input: p.input}
+					if p.keep != nil {
+						one.keep = []bool{true}
+					}
 					return one, true
 				}
 				index--

@@ -42,7 +42,12 @@ func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 	decided := p.keep != nil
 	i := 0
 	for start, end := range p.chunk.Records() {
+		if decided && !p.keep[i] {
+			i++
+			continue
+		}
 		e.rec.Reset(&p.chunk, start, end)
+		e.rec.Kept = decided
 		drop := e.apply(p.input)
 		if !decided {
 			p.keep = append(p.keep, drop == "")
@@ -63,7 +68,7 @@ func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 
 func (e *encoder) apply(input int) (drop string) {
 	for _, s := range e.routes[input].Stages {
-		if drop := s.Apply(&e.rec); drop != "" {
+		if drop := s.Apply(&e.rec); drop != "" && !e.rec.Kept {
 			return drop
 		}
 	}

@@ -269,3 +269,49 @@ func TestCompressedOutput_WaitsLongerForAFullerBatch(t *testing.T) {
 		}
 	}
 }
+
+// limitThenMark keeps one record, as a limit does, and marks those that come to its end, as a redaction does.
+type limitThenMark struct{ left int }
+
+func (l *limitThenMark) Apply(r *record.Record) string {
+	if l.left--; l.left < 0 {
+		return "limit"
+	}
+	return ""
+}
+
+type mark struct{}
+
+func (mark) Apply(r *record.Record) string {
+	r.Message = append([]byte("marked-"), r.Message...)
+	return ""
+}
+
+func TestResend_KeepsWhatWasKeptAndChangesItTheSameWay(t *testing.T) {
+	for name, answer := range map[string]error{
+		"refused as a whole": &output.Rejected{Err: errors.New("bad")},
+		"too large":          &output.TooLarge{Err: errors.New("large")},
+		"refused in part":    &output.Partial{Retry: []int{0, 2, 3}, Err: errors.New("busy")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := true
+			out := &lines{}
+			out.answer = func(string) error {
+				if !first {
+					return nil
+				}
+				first = false
+				return answer
+			}
+			b := newBench(t, out, &limitThenMark{left: 4}, mark{})
+			b.write(t, "0\n1\n2\n3\n4\n5\n")
+			want := "marked-0 marked-1 marked-2 marked-3"
+			if name == "refused in part" {
+				want = "partly marked-0 marked-2 marked-3"
+			}
+			if got := strings.Join(b.await(t, 4), " "); got != want {
+				t.Errorf("taken %q, want %q", got, want)
+			}
+		})
+	}
+}

@@ -29,6 +29,8 @@ type Record struct {
 	Raw []byte
 	// Truncated says that Raw lost its end because the line was longer than max_line.
 	Truncated bool
+	// Kept says that the record was encoded before and is encoded again: stages change it as they did, and drop nothing.
+	Kept bool
 
 	// Time in Unix nanoseconds: the record's own where OwnTime, else Chunk.Time plus the position in the chunk.
 	Time    int64

@@ -55,6 +55,9 @@ func newLimiter(l *Limit) *limiter {
 
 // Apply takes a token, or drops r.
 func (l *limiter) Apply(r *record.Record) (drop string) {
+	if r.Kept {
+		return "" // it has had its token
+	}
 	now := time.Now()
 	b := l.bucket(r, now)
 	b.tokens = min(l.burst, b.tokens+now.Sub(b.filled).Seconds()*l.rate)
