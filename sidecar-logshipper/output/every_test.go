@@ -3,13 +3,11 @@ package output
 import (
 	"bytes"
 	"crypto/tls"
-	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +40,7 @@ func rows() []row {
 }
 
 func (h httpRow) start(t *testing.T, server *tls.Config, client tlsfile.Client) *destination {
-	s := newSink(t, h.read, h.refuse, func(s *httptest.Server) {
+	s := newSink(t, h.read, h.refuse, h.http2, func(s *httptest.Server) {
 		if server == nil {
 			s.Start()
 			return
@@ -79,41 +77,9 @@ func splitLines(text string) []string {
 }
 
 func startSyslog(t *testing.T, server *tls.Config, client tlsfile.Client) *destination {
-	scheme, l := "tcp", listen(t, "tcp")
-	var conns recorder
-	if server != nil {
-		scheme = "tls"
-		conns.Listener = tls.NewListener(l, server)
-		l = &conns
-	}
+	url, l, last := listenFor(t, server)
 	s := newSyslogSink(t, l)
-	c := SyslogConfig{URL: scheme + "://" + s.Addr().String(), TLS: client}
-	return &destination{config: Config{Syslog: &c}, messages: s.texts, drop: s.drop, last: conns.state}
-}
-
-// recorder remembers the connection that was accepted last.
-type recorder struct {
-	net.Listener
-	mu   sync.Mutex
-	last *tls.Conn
-}
-
-func (r *recorder) Accept() (net.Conn, error) {
-	conn, err := r.Listener.Accept()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.last, _ = conn.(*tls.Conn)
-	return conn, err
-}
-
-func (r *recorder) state() *tls.ConnectionState {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last == nil {
-		return nil
-	}
-	s := r.last.ConnectionState()
-	return &s
+	return &destination{config: Config{Syslog: &SyslogConfig{URL: url, TLS: client}}, messages: s.texts, drop: s.drop, last: last}
 }
 
 func (d *destination) open(t *testing.T) *shipper {

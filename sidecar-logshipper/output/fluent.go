@@ -24,12 +24,15 @@ type FluentConfig struct {
 	Tag         string         `yaml:"tag,omitempty" doc:"Tag of all events; default the path of the URL, or app."`
 	Compression string         `yaml:"compression,omitempty" enum:"none,gzip" doc:"How entries are packed; default gzip, or none to loopback."`
 	TLS         tlsfile.Client `yaml:"tls,omitempty"`
+	SharedKey   conf.Secret    `yaml:"shared_key,omitempty" doc:"Key that the server was given too; both prove that they know it before anything is sent."`
+	Username    string         `yaml:"username,omitempty" doc:"Of a server with a shared key that wants users too."`
+	Password    conf.Secret    `yaml:"password,omitempty" doc:"Of that user."`
 	Timeout     conf.Duration  `yaml:"timeout,omitempty" doc:"For one batch, its acknowledgement included; default 30s."`
 }
 
 // Fluent sends each batch as one message of the Forward protocol (specification v1.5, https://github.com/fluent/fluentd/wiki/
 // Forward-Protocol-Specification-v1.5), in PackedForward mode with a chunk ID, and waits for its acknowledgement. Events
-// have nanoseconds (EventTime). Servers with a shared key are not supported.
+// have nanoseconds (EventTime).
 type Fluent struct {
 	packedEvents
 	config  FluentConfig
@@ -37,8 +40,10 @@ type Fluent struct {
 	network string
 	address string
 	files   *tlsfile.Source
+	key     *fluentKey
 	packer  packer
 	conn    net.Conn
+	greeted bool // on conn
 	message []byte
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -47,6 +52,12 @@ type Fluent struct {
 func (c *FluentConfig) validate(p *conf.Problems, path string) {
 	if _, _, _, err := c.target(); err != nil {
 		p.Add(path+".url", err.Error(), "write tcp://host:24224 or tls://host:24224")
+	}
+	if (c.Username == "") != (c.Password == "") {
+		p.Add(path, "has only one of username and password", "")
+	}
+	if c.Username != "" && c.SharedKey == "" {
+		p.Add(path+".shared_key", "is missing", "servers ask for users only after the shared key")
 	}
 	c.TLS.Validate(path+".tls", p)
 }
@@ -72,7 +83,7 @@ func (c *FluentConfig) target() (network, address, tag string, err error) {
 
 // NewFluent makes the output; the network is not touched before Send.
 func NewFluent(c FluentConfig, env Env) (*Fluent, error) {
-	f := &Fluent{config: c, packedEvents: packedEvents{labels: env.Labels}, done: make(chan struct{})}
+	f := &Fluent{config: c, packedEvents: packedEvents{labels: env.Labels}, key: newFluentKey(&c, env), done: make(chan struct{})}
 	var err error
 	if f.network, f.address, f.tag, err = c.target(); err != nil {
 		return nil, err
@@ -105,7 +116,9 @@ func (f *Fluent) Send(ctx context.Context, b *Batch) error {
 	if err == nil {
 		conn := f.conn
 		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		err = f.exchange(b)
+		if err = f.greet(); err == nil {
+			err = f.exchange(b)
+		}
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
@@ -172,10 +185,19 @@ func (f *Fluent) connect(ctx context.Context) error {
 	return nil
 }
 
+// greet proves the shared key to each other on a fresh connection.
+func (f *Fluent) greet() error {
+	if f.key == nil || f.greeted {
+		return nil
+	}
+	f.greeted = true
+	return f.key.handshake(f.conn)
+}
+
 func (f *Fluent) disconnect() {
 	if f.conn != nil {
 		_ = f.conn.Close()
-		f.conn = nil
+		f.conn, f.greeted = nil, false
 	}
 }
 

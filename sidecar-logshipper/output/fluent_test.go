@@ -12,7 +12,6 @@ import (
 	"math"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -102,54 +101,46 @@ func unpackMap(r *bufio.Reader, n int) (any, error) {
 
 // forwardSink is a strict server of the Forward protocol, in PackedForward and CompressedPackedForward mode.
 type forwardSink struct {
-	net.Listener
-	mu     sync.Mutex
+	connections
 	tags   []string
 	events []map[string]any // with the time under "@time"
-	conns  []net.Conn
-	mute   bool   // no acknowledgements
-	ack    string // sent instead of the right one
-	err    error  // the first thing that was not by the specification
-	wg     sync.WaitGroup
+	mute   bool             // no acknowledgements
+	ack    string           // sent instead of the right one
+	login  *login           // nil: anybody may send
+	err    error            // the first thing that was not by the specification
 }
 
 func newForwardSink(t *testing.T, l net.Listener) *forwardSink {
-	s := &forwardSink{Listener: l}
-	s.wg.Go(func() {
-		for {
-			conn, err := s.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, conn)
-			s.mu.Unlock()
-			s.wg.Go(func() { s.serve(conn) })
-		}
-	})
+	s := &forwardSink{connections: connections{Listener: l}}
 	t.Cleanup(func() {
-		_ = l.Close()
-		s.drop()
-		s.wg.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if s.err != nil {
 			t.Errorf("not by the specification: %v", s.err)
 		}
 	})
+	s.accept(t, s.serve)
 	return s
-}
-
-func (s *forwardSink) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.conns {
-		_ = c.Close()
-	}
-	s.conns = nil
 }
 
 func (s *forwardSink) serve(conn net.Conn) {
 	defer conn.Close()
-	for r := bufio.NewReader(conn); ; {
+	r := bufio.NewReader(conn)
+	s.mu.Lock()
+	l := s.login
+	s.mu.Unlock()
+	if l != nil {
+		admitted, err := l.admit(conn, r)
+		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+			s.mu.Lock()
+			s.err = err
+			s.mu.Unlock()
+		}
+		if !admitted {
+			return
+		}
+	}
+	for {
 		if _, err := r.Peek(1); err != nil {
 			return
 		}
@@ -224,16 +215,9 @@ func (s *forwardSink) messages() (messages []string) {
 }
 
 func startFluent(t *testing.T, server *tls.Config, client tlsfile.Client) *destination {
-	scheme, l := "tcp", listen(t, "tcp")
-	var conns recorder
-	if server != nil {
-		scheme = "tls"
-		conns.Listener = tls.NewListener(l, server)
-		l = &conns
-	}
+	url, l, last := listenFor(t, server)
 	s := newForwardSink(t, l)
-	c := FluentConfig{URL: scheme + "://" + s.Addr().String(), TLS: client}
-	return &destination{config: Config{Fluent: &c}, messages: s.messages, drop: s.drop, last: conns.state}
+	return &destination{config: Config{Fluent: &FluentConfig{URL: url, TLS: client}}, messages: s.messages, drop: s.drop, last: last}
 }
 
 func fluentTo(s *forwardSink, c FluentConfig) Config {

@@ -12,22 +12,30 @@ import (
 // SplunkConfig is a Splunk HTTP Event Collector.
 type SplunkConfig struct {
 	HTTPConfig `yaml:",inline"`
-	Token      conf.Secret `yaml:"token,omitempty" doc:"HEC token, sent as Authorization: Splunk."`
-	Index      string      `yaml:"index,omitempty" doc:"Index; default is the token's."`
-	SourceType string      `yaml:"sourcetype,omitempty" doc:"Source type; default is the token's."`
-	Host       string      `yaml:"host,omitempty" doc:"Host; default is the label pod."`
+	Token      conf.Secret   `yaml:"token,omitempty" doc:"HEC token, sent as Authorization: Splunk."`
+	Index      string        `yaml:"index,omitempty" doc:"Index; default is the token's."`
+	SourceType string        `yaml:"sourcetype,omitempty" doc:"Source type; default is the token's."`
+	Host       string        `yaml:"host,omitempty" doc:"Host; default is the label pod."`
+	Ack        bool          `yaml:"ack,omitempty" doc:"Wait until the indexer has a batch on disk; the token must have indexer acknowledgement enabled."`
+	AckTimeout conf.Duration `yaml:"ack_timeout,omitempty" doc:"How long the indexer may take for that before the batch is sent again; default 3m."`
 }
 
 // Splunk posts HEC events to /services/collector/event. The file is the source, labels are indexed fields.
 type Splunk struct {
 	jsonLines
-	http *client
+	http     *client
+	indexers *indexers // nil: taken is enough
 }
 
 // NewSplunk makes the output; the network is not touched before Send.
 func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 	c.Compression = packing(c.Compression, c.URL, "gzip")
-	h, err := newClient(c.HTTPConfig, "/services/collector/event", map[string]conf.Secret{"Content-Type": "application/json"}, env)
+	headers := map[string]conf.Secret{"Content-Type": "application/json"}
+	channel := newChannel()
+	if c.Ack {
+		headers["X-Splunk-Request-Channel"] = conf.Secret(channel)
+	}
+	h, err := newClient(c.HTTPConfig, "/services/collector/event", headers, env)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +43,11 @@ func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 		h.scheme, h.token = "Splunk", c.Token
 	}
 	s := &Splunk{http: h}
+	if c.Ack {
+		if s.indexers, err = newIndexers(h, channel, c.AckTimeout.D()); err != nil {
+			return nil, errors.Join(err, h.close())
+		}
+	}
 	event := &keys{Message: "message", Level: "level", clock: epoch()}
 	s.layout = func(source *record.Source) layout {
 		head := c.appendEnvelope([]byte(`{"time":`+epoch().mark), env.Labels, source)
@@ -89,17 +102,44 @@ func (*Splunk) Begin(dst []byte) []byte { return dst }
 // End finishes a body.
 func (*Splunk) End(dst []byte) []byte { return dst }
 
+// hecAnswer is what the collector says about a body.
+type hecAnswer struct {
+	Text  string `json:"text"`
+	Code  int    `json:"code"`
+	Event *int   `json:"invalid-event-number"`
+	Ack   *int64 `json:"ackId"`
+}
+
+// Codes of refusals that the configuration earns, not the records (Splunk, "Troubleshoot HTTP Event Collector").
+const (
+	hecIncorrectIndex = 7
+	hecChannelMissing = 10
+	hecInvalidChannel = 11
+	hecAckDisabled    = 14
+)
+
 // Send posts one body. A refusal that names the event is not bisected: the events before it have been indexed.
 func (s *Splunk) Send(ctx context.Context, b *Batch) error {
-	err := s.http.post(ctx, b.Body, nil)
+	var taken hecAnswer
+	err := s.http.post(ctx, b.Body, func(body []byte) error {
+		_ = json.Unmarshal(body, &taken) // some that speak the protocol answer nothing
+		return nil
+	})
+	if err == nil && s.indexers != nil {
+		return s.indexers.await(ctx, taken)
+	}
 	if _, ok := errors.AsType[*Rejected](err); !ok {
 		return err
 	}
-	var answer struct {
-		Text  string `json:"text"`
-		Event *int   `json:"invalid-event-number"`
+	var answer hecAnswer
+	if json.Unmarshal(s.http.refusal, &answer) != nil {
+		return err
 	}
-	if json.Unmarshal(s.http.refusal, &answer) != nil || answer.Event == nil || *answer.Event < 0 || *answer.Event >= b.Records {
+	switch answer.Code {
+	case hecIncorrectIndex, hecChannelMissing, hecInvalidChannel, hecAckDisabled:
+		return &Retryable{Reason: "status", Err: err}
+	}
+	if answer.Event == nil || *answer.Event < 0 || *answer.Event >= b.Records {
 		return err
 	}
 	partial := &Partial{Rejected: []RejectedItem{{Index: *answer.Event, Reason: answer.Text}}, Err: err}

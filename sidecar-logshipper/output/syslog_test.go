@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,28 +19,13 @@ import (
 
 // syslogSink takes octet-counted messages from any number of connections.
 type syslogSink struct {
-	net.Listener
-	mu    sync.Mutex
+	connections
 	taken []string
-	conns []net.Conn
-	wg    sync.WaitGroup
 }
 
 func newSyslogSink(t *testing.T, l net.Listener) *syslogSink {
-	s := &syslogSink{Listener: l}
-	s.wg.Go(func() {
-		for {
-			conn, err := s.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, conn)
-			s.mu.Unlock()
-			s.wg.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() { _ = l.Close(); s.drop(); s.wg.Wait() })
+	s := &syslogSink{connections: connections{Listener: l}}
+	s.accept(t, s.serve)
 	return s
 }
 
@@ -62,16 +46,6 @@ func (s *syslogSink) serve(conn net.Conn) {
 	}
 }
 
-// drop closes all connections.
-func (s *syslogSink) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.conns {
-		_ = c.Close()
-	}
-	s.conns = nil
-}
-
 // texts are the messages without their headers.
 func (s *syslogSink) texts() (texts []string) {
 	s.mu.Lock()
@@ -81,15 +55,6 @@ func (s *syslogSink) texts() (texts []string) {
 		texts = append(texts, text)
 	}
 	return texts
-}
-
-func listen(t *testing.T, network string) net.Listener {
-	t.Helper()
-	l, err := net.Listen(network, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
 }
 
 func TestSyslog_MessagesAreRFC5424(t *testing.T) {
