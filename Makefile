@@ -31,7 +31,7 @@ FORCE:
 
 test: lint ## rung 1: everything that needs only Go, with the race detector
 	@$(GO_TEST) -race -skip Real work | $(TALLY)
-	@$(GO_TEST) -tags kafka -run Kafka ./sidecar-logshipper/output/... | $(TALLY)
+	@$(GO_TEST) -tags full -run 'Full|Kafka|Output.*/grpc' ./sidecar-logshipper/output/... | $(TALLY)
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -54,7 +54,7 @@ images: build ## three FROM scratch images, and their sizes
 			>bin/build.log 2>&1 || { cat bin/build.log; exit 1; }; done
 	@docker image ls $(HELPERS:%=--filter reference=pod-helpers/%:$(VERSION)) --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
 
-e2e-docker: images ## rung 3: the Pod made of plain containers
+e2e-docker: images ## rung 3: the Pod made of plain containers, and what the README does with docker
 	@examples/docker/run-pod.sh
 
 e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one of its own)

@@ -49,7 +49,8 @@ type client struct {
 	scheme    string // of Authorization, with token
 	token     conf.Secret
 	packer    packer
-	refusal   []byte // the body of the last answer that was not 2xx
+	refusal   []byte         // the body of the last answer that was not 2xx
+	last      *http.Response // the last answer, its body read
 	stopWatch context.CancelFunc
 	watching  chan struct{}
 }
@@ -153,6 +154,7 @@ func (c *client) do(ctx context.Context, method, target string, body []byte, fin
 	if err != nil {
 		return networkError(fmt.Errorf("read answer: %w", err))
 	}
+	c.last = response
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		c.secrets.Expire()
 	}

@@ -148,7 +148,11 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 	case c.Fluent != nil:
 		c.Fluent.validate(p, path+".fluent")
 	case h != nil:
-		h.validate(p, path+"."+kind)
+		web := *h
+		if c.OTLP != nil {
+			web.URL, _ = overGRPC(h.URL)
+		}
+		web.validate(p, path+"."+kind)
 	}
 	if c.Loki != nil && c.Loki.Compression != "" {
 		p.Add(path+".loki.compression", "is not a choice: its protocol packs bodies with snappy", "remove it")

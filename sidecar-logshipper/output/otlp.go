@@ -3,6 +3,7 @@ package output
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,17 +12,18 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// OTLPConfig is a receiver of the OpenTelemetry protocol over HTTP.
+// OTLPConfig is a receiver of the OpenTelemetry protocol over HTTP, or gRPC where the URL is grpc:// or grpcs://.
 type OTLPConfig struct {
 	HTTPConfig `yaml:",inline"`
 	Service    string `yaml:"service,omitempty" doc:"service.name of the resource; default the label service, else the container's or the pod's name."`
 }
 
-// OTLP posts protobuf (ExportLogsServiceRequest) to /v1/logs. Labels are attributes of the resource, under their names in
+// OTLP exports protobuf (ExportLogsServiceRequest) to /v1/logs, or by gRPC. Labels are attributes of the resource, under their names in
 // the semantic conventions where they have one; the file is an attribute of the scope; each record has its event ID as
 // log.record.uid, by which a receiver can tell a resend.
 type OTLP struct {
 	http     *client
+	exporter exporter
 	resource []byte // ResourceLogs.resource, rendered once
 
 	source       *record.Source // of the open group
@@ -64,11 +66,22 @@ const (
 // NewOTLP makes the output; the network is not touched before Send.
 func NewOTLP(c OTLPConfig, env Env) (*OTLP, error) {
 	c.Compression = packing(c.Compression, c.URL, "gzip")
-	h, err := newClient(c.HTTPConfig, "/v1/logs", map[string]conf.Secret{"Content-Type": "application/x-protobuf"}, env)
+	path, headers := "/v1/logs", map[string]conf.Secret{"Content-Type": "application/x-protobuf"}
+	under, grpc := overGRPC(c.URL)
+	if grpc {
+		c.URL, path, headers = under, exportPath, grpcHeaders(c.Compression)
+	}
+	h, err := newClient(c.HTTPConfig, path, headers, env)
 	if err != nil {
 		return nil, err
 	}
-	return &OTLP{http: h, resource: otlpResourceOf(c.Service, env.Labels)}, nil
+	o := &OTLP{http: h, exporter: h, resource: otlpResourceOf(c.Service, env.Labels)}
+	if grpc {
+		if o.exporter, err = newGRPC(h); err != nil {
+			return nil, errors.Join(err, h.close())
+		}
+	}
+	return o, nil
 }
 
 // otlpResourceOf renders the resource.
@@ -255,8 +268,8 @@ func severityNumber(level string) uint64 {
 // Send posts one body. A partial success does not say which records were refused, so the batch counts as refused and is
 // bisected; the records that were taken already are known by their log.record.uid.
 func (o *OTLP) Send(ctx context.Context, b *Batch) error {
-	var answer []byte
-	if err := o.http.post(ctx, b.Body, func(body []byte) error { answer = body; return nil }); err != nil {
+	answer, err := o.exporter.export(ctx, b.Body)
+	if err != nil {
 		return err
 	}
 	if rejected, message := partialSuccess(answer); rejected > 0 {

@@ -24,18 +24,19 @@ type httpRow struct {
 	read   func(body []byte) ([]string, error)
 	// refuse answers a body with a poison record where the destination takes the others; nil: it refuses the body, with 400.
 	refuse func(w http.ResponseWriter, messages []string)
+	http2  bool // it speaks nothing else
 }
 
 func httpRows() []httpRow {
-	return []httpRow{
-		{"http", func(h HTTPConfig) Config { return Config{HTTP: &JSONConfig{HTTPConfig: h}} }, linesOf("message"), nil},
-		{"http array", func(h HTTPConfig) Config { return Config{HTTP: &JSONConfig{HTTPConfig: h, Format: "array"}} }, readArray, nil},
-		{"victorialogs", func(h HTTPConfig) Config { return Config{VictoriaLogs: &VictoriaLogsConfig{HTTPConfig: h}} }, linesOf("_msg"), nil},
-		{"loki", func(h HTTPConfig) Config { return Config{Loki: &LokiConfig{HTTPConfig: h}} }, readLoki, nil},
-		{"otlp", func(h HTTPConfig) Config { return Config{OTLP: &OTLPConfig{HTTPConfig: h}} }, readOTLP, nil},
-		{"elasticsearch", func(h HTTPConfig) Config { return Config{Elasticsearch: &ElasticsearchConfig{HTTPConfig: h}} }, readBulk, refuseBulk},
-		{"splunk", func(h HTTPConfig) Config { return Config{Splunk: &SplunkConfig{HTTPConfig: h}} }, linesOf("event"), nil},
-	}
+	return append(fullRows(), []httpRow{
+		{"http", func(h HTTPConfig) Config { return Config{HTTP: &JSONConfig{HTTPConfig: h}} }, linesOf("message"), nil, false},
+		{"http array", func(h HTTPConfig) Config { return Config{HTTP: &JSONConfig{HTTPConfig: h, Format: "array"}} }, readArray, nil, false},
+		{"victorialogs", func(h HTTPConfig) Config { return Config{VictoriaLogs: &VictoriaLogsConfig{HTTPConfig: h}} }, linesOf("_msg"), nil, false},
+		{"loki", func(h HTTPConfig) Config { return Config{Loki: &LokiConfig{HTTPConfig: h}} }, readLoki, nil, false},
+		{"otlp", func(h HTTPConfig) Config { return Config{OTLP: &OTLPConfig{HTTPConfig: h}} }, readOTLP, nil, false},
+		{"elasticsearch", func(h HTTPConfig) Config { return Config{Elasticsearch: &ElasticsearchConfig{HTTPConfig: h}} }, readBulk, refuseBulk, false},
+		{"splunk", func(h HTTPConfig) Config { return Config{Splunk: &SplunkConfig{HTTPConfig: h}} }, linesOf("event"), nil, false},
+	}...)
 }
 
 // linesOf reads JSON lines and returns one member of each.

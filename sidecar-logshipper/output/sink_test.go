@@ -3,6 +3,8 @@ package output
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -35,9 +37,15 @@ type sink struct {
 
 const poison = "poison"
 
-func newSink(t *testing.T, read func([]byte) ([]string, error), refuse func(http.ResponseWriter, []string), start func(*httptest.Server)) *sink {
+func newSink(t *testing.T, read func([]byte) ([]string, error), refuse func(http.ResponseWriter, []string), http2 bool, start func(*httptest.Server)) *sink {
 	s := &sink{read: read, refuse: refuse, over: make(chan struct{})}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	if http2 {
+		s.EnableHTTP2 = true
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP2(true)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+	}
 	start(s.Server)
 	t.Cleanup(func() { close(s.over); s.CloseClientConnections(); s.Close() })
 	return s
@@ -83,8 +91,16 @@ func (s *sink) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.take(body, messages)
+	if overHTTP2(r) {
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+		_, _ = w.Write(make([]byte, 5)) // an empty message
+		return
+	}
 	_, _ = io.WriteString(w, `{"errors":false}`)
 }
+
+// overHTTP2 says that a request is gRPC.
+func overHTTP2(r *http.Request) bool { return r.Header.Get("Content-Type") == "application/grpc" }
 
 func (s *sink) take(body []byte, messages []string) {
 	s.mu.Lock()
@@ -106,7 +122,17 @@ func unpack(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch encoding := r.Header.Get("Content-Encoding"); {
+	encoding := r.Header.Get("Content-Encoding")
+	if overHTTP2(r) {
+		if len(body) < 5 || int(binary.BigEndian.Uint32(body[1:])) != len(body)-5 || r.Header.Get("Te") != "trailers" || r.ProtoMajor != 2 {
+			return nil, fmt.Errorf("not gRPC: %.20q over %s", body, r.Proto)
+		}
+		if body[0] == 1 {
+			encoding = r.Header.Get("Grpc-Encoding")
+		}
+		body = body[5:]
+	}
+	switch {
 	case encoding == "gzip":
 		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {

@@ -37,7 +37,7 @@ func schemes() []scheme {
 			c.VictoriaLogs = &VictoriaLogsConfig{HTTPConfig: HTTPConfig{URL: url}}
 			return c.VictoriaLogs
 		}},
-		{name: "otlp", carrier: web, fill: func(c *Config, url string) any {
+		{name: "otlp", carrier: append(web, "grpc", "grpcs"), fill: func(c *Config, url string) any {
 			c.OTLP = &OTLPConfig{HTTPConfig: HTTPConfig{URL: url}}
 			return c.OTLP
 		}},

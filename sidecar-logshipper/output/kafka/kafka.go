@@ -1,4 +1,4 @@
-//go:build kafka
+//go:build full
 
 // Package kafka produces records to a Kafka topic. It is a package of its own, behind a build tag, because the client library
 // would double the size of the program for the many who do not have a Kafka.
