@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/common/model"
 	"google.golang.org/protobuf/encoding/protodelim"
 
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose/judge"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 )
@@ -48,6 +50,16 @@ func FuzzPage(f *testing.F) {
 			page := render(t, s, expfmt.FmtText.WithEscapingScheme(scheme))
 			if _, err := p.TextToMetricFamilies(bytes.NewReader([]byte(page))); err != nil {
 				t.Fatalf("%s: %v\n%s", scheme, err, page)
+			}
+			if scheme != model.NoEscaping {
+				for _, created := range []bool{false, true} {
+					h := expose.New(s, nil, nil)
+					h.Created = created
+					page := string(pageOf(t, h, expfmt.FmtOpenMetrics_1_0_0.WithEscapingScheme(scheme)))
+					if err := judge.OpenMetrics(page); err != nil {
+						t.Fatalf("%s: %v\n%s", scheme, err, page)
+					}
+				}
 			}
 			r := bytes.NewReader([]byte(render(t, s, expfmt.FmtProtoDelim.WithEscapingScheme(scheme))))
 			for {

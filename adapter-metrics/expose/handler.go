@@ -29,11 +29,22 @@ type Puller interface {
 
 // Handler serves GET /metrics. Make one with New; it is safe for concurrent use.
 type Handler struct {
+	Options // set before the first scrape
+
 	store  *series.Store
 	own    prometheus.Gatherer
 	flight flight
 	pages  sync.Pool // of *page
 	zips   zips
+}
+
+// Options choose what not every scraper can take.
+type Options struct {
+	// Created tells since when counters, histograms and summaries count that are counted here: _created lines in OpenMetrics
+	// 1.0, st@ in 2.0, created_timestamp in protobuf. Text 0.0.4 has no way to say it.
+	Created bool
+	// OpenMetrics2 serves the experimental 2.0 (2.0.0-rc0) to scrapers that ask for it.
+	OpenMetrics2 bool
 }
 
 // New returns a handler for the series of store and the helper's own metrics. pull may be
@@ -51,7 +62,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), Deadline(r.Header))
 	defer cancel()
 	err := h.flight.pull(ctx)
-	format := Negotiate(r.Header)
+	format := h.negotiate(r.Header)
 	head := w.Header()
 	head.Set("Content-Type", string(format))
 	head.Set("Vary", "Accept, Accept-Encoding")
@@ -77,6 +88,7 @@ func (h *Handler) Write(w io.Writer, format expfmt.Format) error {
 	}
 	defer h.pages.Put(p)
 	p.start(w, format)
+	p.created = h.Created
 	for _, f := range h.store.Families() {
 		p.family(f)
 	}
@@ -97,13 +109,17 @@ func (h *Handler) writeOwn(p *page, format expfmt.Format) {
 		return
 	}
 	families, _ := h.own.Gather() // an error comes with all that is good
-	enc := expfmt.NewEncoder(p.out, format)
+	var options []expfmt.EncoderOption
+	if h.Created {
+		options = append(options, expfmt.WithCreatedLines())
+	}
+	enc := expfmt.NewEncoder(p.out, format, options...)
 	before := ""
 	for _, f := range families {
 		// The Go runtime's go_memstats_alloc_bytes and …_bytes_total are one family's name in
-		// OpenMetrics, where only the first can be. Families come sorted.
+		// OpenMetrics 1.0, where only the first can be. Families come sorted.
 		base, counter := cutSuffix(f.GetName(), "_total")
-		if taken(h.store, f.GetName()) || p.openMetrics && counter && base == before {
+		if taken(h.store, f.GetName()) || p.openMetrics && !p.v2 && counter && base == before {
 			continue
 		}
 		before = f.GetName()
@@ -132,9 +148,12 @@ func cutSuffix(s, suffix string) (string, bool) {
 	return s, false
 }
 
-// Negotiate picks the format by the scraper's Accept header and, in it, how names
+// negotiate picks the format by the scraper's Accept header and, in it, how names
 // outside the classic characters are escaped.
-func Negotiate(head http.Header) expfmt.Format {
+func (h *Handler) negotiate(head http.Header) expfmt.Format {
+	if h.OpenMetrics2 {
+		return expfmt.NegotiateAccept(head, expfmt.FmtOpenMetrics_2_0_0, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText)
+	}
 	return expfmt.NegotiateAccept(head, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText)
 }
 

@@ -22,7 +22,9 @@ type page struct {
 	err         error // of the first failed write; later ones are not tried
 	buf         []byte
 	proto       bool
-	openMetrics bool
+	openMetrics bool // of any version
+	v2          bool // OpenMetrics 2.0
+	created     bool // tell since when a series counts
 	scheme      model.EscapingScheme
 
 	names  names
@@ -43,6 +45,7 @@ func (p *page) start(w io.Writer, format expfmt.Format) {
 	p.out, p.err, p.buf = w, nil, p.buf[:0]
 	p.proto = format.FormatType() == expfmt.TypeProtoDelim
 	p.openMetrics = format.FormatType() == expfmt.TypeOpenMetrics
+	p.v2 = p.openMetrics && format.Version() == expfmt.OpenMetricsVersion_2_0_0
 	p.scheme = format.ToEscapingScheme()
 }
 
@@ -102,9 +105,11 @@ func (p *page) name(f *series.Family) {
 // head writes the comment lines: # HELP, # TYPE and, in OpenMetrics, # UNIT.
 func (p *page) head(d *series.Desc) {
 	name, typ := p.names.full, d.Type.String()
-	if p.openMetrics {
+	switch {
+	case p.v2:
+	case p.openMetrics:
 		name = p.names.base
-	} else {
+	default:
 		switch d.Type {
 		case series.Untyped:
 			typ = "untyped"
@@ -114,7 +119,7 @@ func (p *page) head(d *series.Desc) {
 	}
 	p.comment("# TYPE ", name)
 	p.buf = append(append(p.buf, typ...), '\n')
-	if p.openMetrics && d.Unit != "" && d.Type != series.Info && d.Type != series.StateSet && strings.HasSuffix(name, "_"+d.Unit) {
+	if p.openMetrics && d.Unit != "" && d.Type != series.Info && d.Type != series.StateSet && (p.v2 || strings.HasSuffix(name, "_"+d.Unit)) {
 		p.comment("# UNIT ", name)
 		p.buf = append(append(p.buf, d.Unit...), '\n')
 	}
@@ -164,17 +169,45 @@ func (p *page) series(d *series.Desc, x *series.Series) {
 		labels = string(p.labels)
 	}
 	switch {
+	case p.v2 && (d.Type == series.Histogram || d.Type == series.Summary):
+		p.composite(d, x, labels)
+		return
 	case d.Type == series.Histogram:
 		p.histogram(d, x, labels)
 	case d.Type == series.Summary:
 		p.summary(x, labels)
 	case p.names.rewrite:
 		p.sample("", labels, "", "")
-		p.value(x.Value())
+		p.number(x)
 	default:
 		p.buf = append(p.buf, x.Text()...)
-		p.value(x.Value())
+		p.number(x)
 	}
+	if p.created && p.openMetrics && !p.v2 {
+		p.createdLine(x, labels)
+	}
+}
+
+// number ends the line of a series that is one number.
+func (p *page) number(x *series.Series) {
+	p.buf = appendValue(p.buf, x.Value())
+	if p.v2 {
+		p.startTimestamp(x)
+	}
+	p.buf = append(p.buf, '\n')
+}
+
+// createdLine tells since when a series counts as OpenMetrics 1.0 has it: by a sample of its own.
+func (p *page) createdLine(x *series.Series, labels string) {
+	at := x.Started()
+	if at == 0 {
+		return
+	}
+	full := p.names.full
+	p.names.full = p.names.base
+	p.sample("_created", labels, "", "")
+	p.names.full = full
+	p.count(uint64(at))
 }
 
 // escape puts a label set with escaped names into p.labels. It is false when the family
@@ -258,8 +291,8 @@ func (p *page) histogram(d *series.Desc, x *series.Series, labels string) {
 	}
 	p.sample("_bucket", labels, "le", "+Inf")
 	p.count(p.dist.Count)
-	if p.openMetrics && len(p.dist.Points) > 0 && p.dist.Points[0].At < 0 {
-		return // OpenMetrics 1.0, "Histogram": no sum, and so no count, with negative buckets
+	if p.openMetrics && (p.dist.Sum < 0 || len(p.dist.Points) > 0 && p.dist.Points[0].At < 0) {
+		return // OpenMetrics 1.0, "Histogram": no sum, and so no count, with negative buckets or values
 	}
 	p.sumAndCount(labels)
 }
@@ -267,6 +300,9 @@ func (p *page) histogram(d *series.Desc, x *series.Series, labels string) {
 func (p *page) summary(x *series.Series, labels string) {
 	x.Distribution(&p.dist)
 	for _, pt := range p.dist.Points {
+		if p.openMetrics && pt.Value < 0 {
+			continue // OpenMetrics 1.0, "Summary": neither quantiles nor the sum can be negative
+		}
 		p.sample("", labels, "quantile", series.FormatBound(pt.At, p.openMetrics))
 		p.value(pt.Value)
 	}
@@ -274,8 +310,10 @@ func (p *page) summary(x *series.Series, labels string) {
 }
 
 func (p *page) sumAndCount(labels string) {
-	p.sample("_sum", labels, "", "")
-	p.value(p.dist.Sum)
+	if !p.openMetrics || p.dist.Sum >= 0 {
+		p.sample("_sum", labels, "", "")
+		p.value(p.dist.Sum)
+	}
 	p.sample("_count", labels, "", "")
 	p.count(p.dist.Count)
 }

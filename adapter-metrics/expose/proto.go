@@ -32,6 +32,10 @@ const (
 	histNegativeDelta = 10<<3 | 2
 	histPositiveSpan  = 12<<3 | 2
 	histPositiveDelta = 13<<3 | 2
+
+	createdCounter   = 3<<3 | 2
+	createdSummary   = 4<<3 | 2
+	createdHistogram = 15<<3 | 2
 )
 
 func metricType(t series.Type) (field byte, enum uint64) {
@@ -53,7 +57,7 @@ func metricType(t series.Type) (field byte, enum uint64) {
 func (p *page) protoFamily(f *series.Family, list []*series.Series) {
 	d := f.Desc()
 	total := f.Proto(list)
-	if p.names.rewrite || d.Type == series.Histogram || d.Type == series.Summary {
+	if p.names.rewrite || d.Type == series.Histogram || d.Type == series.Summary || d.Type == series.Counter && p.created {
 		p.body = p.body[:0]
 		for _, x := range list {
 			if !x.Removed() {
@@ -109,12 +113,16 @@ func appendDouble(b []byte, tag byte, v float64) []byte {
 // protoMetric appends one MetricFamily.metric.
 func (p *page) protoMetric(b []byte, d *series.Desc, x *series.Series) []byte {
 	labels := x.ProtoText()
-	if p.names.rewrite {
+	var pairs []byte
+	switch {
+	case p.names.rewrite:
 		if !p.escape(x.Labels()) {
 			return b
 		}
-		var pairs []byte
 		p.eachEscaped(x.Labels(), func(n, v string) { pairs = series.AppendLabelPair(pairs, n, v) })
+		labels = string(pairs)
+	case d.Type == series.Counter:
+		series.EachLabel(x.Labels(), func(n, v string) { pairs = series.AppendLabelPair(pairs, n, v) })
 		labels = string(pairs)
 	}
 	field, _ := metricType(d.Type)
@@ -126,10 +134,30 @@ func (p *page) protoMetric(b []byte, d *series.Desc, x *series.Series) []byte {
 	default:
 		p.labels = appendDouble(p.labels, 1<<3|1, x.Value())
 	}
+	p.labels = p.protoCreated(p.labels, d.Type, x)
 	value := len(p.labels)
 	b = binary.AppendUvarint(append(b, familyMetric), uint64(len(labels)+1+uvarintBytes(value)+value))
 	b = append(b, labels...)
 	return appendBytes(b, field, p.labels)
+}
+
+// protoCreated appends the field created_timestamp, a google.protobuf.Timestamp.
+func (p *page) protoCreated(b []byte, t series.Type, x *series.Series) []byte {
+	at := x.Started()
+	if !p.created || at == 0 {
+		return b
+	}
+	var one [16]byte
+	seconds := binary.AppendUvarint(append(one[:0], 1<<3), uint64(at))
+	switch t {
+	case series.Counter:
+		return appendBytes(b, createdCounter, seconds)
+	case series.Summary:
+		return appendBytes(b, createdSummary, seconds)
+	case series.Histogram:
+		return appendBytes(b, createdHistogram, seconds)
+	}
+	return b
 }
 
 func uvarintBytes[T int | uint64](n T) int {

@@ -58,6 +58,8 @@ func zoo(t testing.TB) *series.Store {
 		sum.Observe(float64(i), 1)
 	}
 	p.series(series.Desc{Name: "zoo_idle_bytes", Type: series.Summary, Help: "Nothing yet."})
+	p.series(series.Desc{Name: "zoo_drift_seconds", Type: series.Summary, Help: "Below zero."}).Observe(-2, 1)
+	p.series(series.Desc{Name: "zoo_skew_seconds", Type: series.Histogram, Help: "Below zero.", Buckets: series.NewBuckets([]float64{1})}).Observe(-2, 1)
 	p.series(series.Desc{Name: "zoo_build", Type: series.Info, Help: "Version."}, label("version", "1.2"))
 	for i, s := range []string{"up", "down"} {
 		p.series(series.Desc{Name: "zoo_state", Type: series.StateSet, Help: "State."}, label("zoo_state", s)).Set(float64(i))

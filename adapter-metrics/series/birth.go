@@ -1,6 +1,10 @@
 package series
 
-import "github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
+import (
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
+)
 
 // lookup finds or creates the series with the given rendered key. A push source
 // that finds no room gets the family's other series.
@@ -38,7 +42,11 @@ func (s *Store) create(f *Family, src *Source, key []byte, push bool) (*Series, 
 	if err != nil {
 		return nil, err
 	}
-	return s.add(f, src, string(key), false), nil
+	x := s.add(f, src, string(key), false)
+	if push {
+		x.begin()
+	}
+	return x, nil
 }
 
 // fold returns the one series that stands for all that found no room. Only what adds
@@ -50,6 +58,7 @@ func (s *Store) fold(f *Family, src *Source, push bool, cause error) (*Series, e
 	}
 	if f.other == nil {
 		f.other = s.add(f, src, string(f.appendKey(nil, otherLabels())), true)
+		f.other.begin()
 	}
 	return f.other, nil
 }
@@ -71,6 +80,13 @@ func (s *Store) add(f *Family, src *Source, key string, other bool) *Series {
 	s.count.Add(1)
 	src.count.Add(1)
 	return x
+}
+
+// begin notes since when a series counts what is pushed.
+func (x *Series) begin() {
+	if x.fam.desc.Type.cumulative() {
+		x.born.Store(uint32(time.Now().Unix()))
+	}
 }
 
 // room says which limit, if any, forbids one more series.

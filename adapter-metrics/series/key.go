@@ -1,6 +1,7 @@
 package series
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -30,6 +31,9 @@ func (f *Family) key(s *scratch, src *Source, labels []sample.Label) ([]byte, er
 			l.Value = cut(l.Value, n)
 		}
 		s.labels = insert(s.labels, l)
+	}
+	if f.desc.Type == StateSet && !slices.ContainsFunc(s.labels, func(l sample.Label) bool { return l.Name == f.desc.Name }) {
+		return nil, &NameError{Name: f.desc.Name, Why: "is a state set, whose series have a label of that name"}
 	}
 	s.key = f.appendKey(s.key[:0], s.labels)
 	return s.key, nil

@@ -27,6 +27,7 @@ type Series struct {
 	fam   *Family
 	src   *Source
 	other bool
+	born  atomic.Uint32 // seconds; since when it counts, 0 when that is not known
 
 	hist *histogram // Histogram
 	more *more      // Summary, sets, and distributions that arrive ready-made
@@ -75,7 +76,11 @@ func (x *Series) touch() bool {
 // Add adds to a counter or gauge. A counter takes no negative values, and nothing
 // takes values that are not finite or would make it so.
 func (x *Series) Add(v float64) bool {
-	if !(v >= 0) && (x.fam.desc.Type == Counter || v != v) || !x.touch() {
+	switch t := x.fam.desc.Type; {
+	case t == Info || t == StateSet || t == Counter && !(v >= 0) || v != v:
+		return false
+	}
+	if !x.touch() {
 		return false
 	}
 	for {
@@ -96,6 +101,13 @@ func (x *Series) Set(v float64) bool {
 	switch x.fam.desc.Type {
 	case Counter:
 		if !(v >= 0) || math.IsInf(v, 1) {
+			return false
+		}
+		if x.born.Load() != 0 {
+			x.born.Store(0) // somebody else counts
+		}
+	case StateSet:
+		if v != 0 && v != 1 {
 			return false
 		}
 	case Histogram, Summary, Info:
@@ -131,6 +143,15 @@ func (x *Series) Value() float64 {
 		return x.more.set.value()
 	}
 	return math.Float64frombits(x.bits.Load())
+}
+
+// Started is since when the series counts, in Unix seconds; 0 when that is not known: somebody else counts and only
+// shows the total.
+func (x *Series) Started() int64 {
+	if x.more != nil && x.more.ready.Load() != nil {
+		return 0
+	}
+	return int64(x.born.Load())
 }
 
 // Text returns name{labels} and a space, as both text formats write it when names need

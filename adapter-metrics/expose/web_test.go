@@ -1,0 +1,239 @@
+package expose_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+// site is a listener with a web configuration, and the files of that.
+type site struct {
+	t       *testing.T
+	dir     string
+	address string
+	log     *kittest.Buffer
+}
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	fresh := filepath.Join(s.dir, name+".new")
+	if err := os.WriteFile(fresh, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(fresh, filepath.Join(s.dir, name)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// certificate writes NAME.crt and NAME.key, signed by itself and so its own authority.
+func (s *site) certificate(name string, sans ...string) tls.Certificate {
+	s.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: append(sans, "localhost"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, SerialNumber: big.NewInt(time.Now().UnixNano()),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	s.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(s.dir, name+".crt"), filepath.Join(s.dir, name+".key"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return pair
+}
+
+func hashed(t *testing.T, password string) string {
+	t.Helper()
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(h)
+}
+
+// newSite calls prepare to write the files, then listens.
+func newSite(t *testing.T, web string, prepare func(*site)) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir()}
+	prepare(s)
+	s.write("web.yml", web)
+	log, text := kittest.Logs(t)
+	s.log = text
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
+	l, err := expose.Listen(t.Context(), "127.0.0.1:0", filepath.Join(s.dir, "web.yml"), h, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = l.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// ask scrapes over a connection of its own and returns the status and the name in the server's certificate.
+func (s *site) ask(scheme, user, password string, client ...tls.Certificate) (int, string, error) {
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: client}}
+	r, err := http.NewRequest("GET", scheme+"://"+s.address+"/metrics", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if user != "" {
+		r.SetBasicAuth(user, password)
+	}
+	response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); (response.StatusCode == 200) != (string(body) == "page") {
+		s.t.Errorf("status %d with %q", response.StatusCode, body)
+	}
+	name := ""
+	if response.TLS != nil {
+		name = response.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	return response.StatusCode, name, nil
+}
+
+func TestWebConfig_AsksForCredentialsOverPlainHTTP(t *testing.T) {
+	s := newSite(t, "basic_auth_users:\n  prom: "+hashed(t, "right")+"\n", func(*site) {})
+	for _, c := range []struct {
+		user, password string
+		want           int
+	}{
+		{"", "", 401}, {"prom", "wrong", 401}, {"prom", "", 401}, {"other", "right", 401}, {"prom", "right", 200}, {"prom", "right", 200}, {"prom", "wrong", 401},
+	} {
+		if got, _, err := s.ask("http", c.user, c.password); got != c.want {
+			t.Errorf("%s:%s: %d %v, want %d", c.user, c.password, got, err, c.want)
+		}
+	}
+}
+
+func TestWebConfig_ShowsTheNewCertificateAndKeepsTheOldSettingsWhenTheNewAreBroken(t *testing.T) {
+	web := "tls_server_config: {cert_file: one.crt, key_file: one.key, min_version: TLS13}\nhttp_server_config: {http2: true, headers: {X-Frame-Options: deny}}\nbasic_auth_users: {prom: " + hashed(t, "a") + "}\n"
+	s := newSite(t, web, func(s *site) { s.certificate("one") })
+	ask := func(password string) string {
+		t.Helper()
+		status, name, err := s.ask("https", "prom", password)
+		return fmt.Sprint(status, " ", name, " ", err)
+	}
+	if got := ask("a"); got != "200 one <nil>" {
+		t.Fatal(got)
+	}
+	if status, _, _ := s.ask("http", "prom", "a"); status == 200 {
+		t.Error("plain HTTP is answered too")
+	}
+	s.certificate("two")
+	s.write("web.yml", "tls_server_config: {cert_file: two.crt, key_file: two.key}\nbasic_auth_users: {prom: "+hashed(t, "b")+"}\n")
+	if got := ask("b"); got != "200 two <nil>" {
+		t.Error(got)
+	}
+	if got := ask("a"); got != "401 two <nil>" {
+		t.Error("the old password still counts: ", got)
+	}
+	for _, broken := range []string{"tls_server_config: {cert_file: gone.crt, key_file: two.key}\n", "basic_auth_users: {prom: x}\n", "rate_limit: {}\n", "basic_auth_users: {prom: " + hashed(t, "c") + "}\n"} {
+		s.write("web.yml", broken)
+		if got := ask("b"); got != "200 two <nil>" {
+			t.Errorf("%q: %s", broken, got)
+		}
+		ask("b")
+	}
+	if n := strings.Count(s.log.String(), "is broken"); n != 4 {
+		t.Errorf("four broken files were named %d times\n%s", n, s.log)
+	}
+}
+
+func TestWebConfig_WantsAClientCertificateOfItsAuthority(t *testing.T) {
+	var scraper, stranger, other tls.Certificate
+	web := "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [scraper]}\n"
+	s := newSite(t, web, func(s *site) {
+		s.certificate("server")
+		scraper, other, stranger = s.certificate("a", "scraper"), s.certificate("b", "other"), s.certificate("c", "scraper")
+		ca, err := os.ReadFile(filepath.Join(s.dir, "a.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		more, err := os.ReadFile(filepath.Join(s.dir, "b.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write("ca.crt", string(ca)+string(more))
+	})
+	if status, _, err := s.ask("https", "", "", scraper); status != 200 {
+		t.Error(status, err)
+	}
+	for name, certificates := range map[string][]tls.Certificate{"none": nil, "of a stranger": {stranger}, "without the name": {other}} {
+		if status, _, err := s.ask("https", "", "", certificates...); err == nil {
+			t.Errorf("certificate %s: answered %d", name, status)
+		}
+	}
+}
+
+func TestCheckWebConfig_NamesWhatIsWrong(t *testing.T) {
+	s := &site{t: t, dir: t.TempDir()}
+	s.certificate("a")
+	for web, want := range map[string]string{
+		"basic_auth_user: {}\n":                                    "did you mean",
+		"basic_auth_users: {prom: secret}\n":                       "htpasswd",
+		"tls_server_config: {cert_file: a.crt}\n":                  "wants one of key and key_file",
+		"tls_server_config: {cert_file: a.crt, key_file: a.crt}\n": "cert and key",
+		"tls_server_config: {min_version: TLS1}\n":                 "TLS10",
+		"http_server_config: {headers: {X: y}}\n":                  "unknown header",
+		"rate_limit: {interval: 1s}\n":                             "unknown key",
+		"tls_server_config: {cert_file: a.crt, key_file: a.key, client_auth_type: RequireAndVerifyClientCert}\n": "go together",
+		"tls_server_config: {cert_file: a.crt, key_file: a.key, client_ca_file: a.crt}\n":                        "go together",
+		"tls_server_config: {cert_file: a.crt, key_file: a.key, cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]}\n":    "none that is secure",
+		"tls_server_config: {cert_file: a.crt, key_file: a.key, curve_preferences: [P7]}\n":                      "unknown curve",
+	} {
+		s.write("web.yml", web)
+		p := &conf.Problems{}
+		expose.CheckWebConfig(filepath.Join(s.dir, "web.yml"), p)
+		if err := p.Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", web, err, want)
+		}
+	}
+	s.write("web.yml", "tls_server_config: {cert_file: a.crt, key_file: a.key, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [X25519], max_version: TLS13, prefer_server_cipher_suites: true}\n")
+	p := &conf.Problems{}
+	if expose.CheckWebConfig(filepath.Join(s.dir, "web.yml"), p); p.Err() != nil {
+		t.Error(p.Err())
+	}
+}
