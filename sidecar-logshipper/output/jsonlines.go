@@ -139,8 +139,12 @@ func roomFor(d []byte, n, want int) []byte {
 
 // trimNewline cuts "\n" or "\r\n" off the end.
 func trimNewline(b []byte) []byte {
-	if rest, ok := bytes.CutSuffix(b, []byte{'\n'}); ok {
-		return bytes.TrimSuffix(rest, []byte{'\r'})
+	n := len(b)
+	if n == 0 || b[n-1] != '\n' {
+		return b
 	}
-	return b
+	if n > 1 && b[n-2] == '\r' {
+		return b[:n-2]
+	}
+	return b[:n-1]
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -83,12 +83,12 @@ func (l *Loki) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 		l.source = c.Source
 	}
 	records := 0
-	for k := (cursor{data: c.Data, ends: c.Ends}); ; records++ {
+	for k := textOf(c); ; records++ {
 		line, start, ok := k.next()
 		if !ok {
 			return dst, records
 		}
-		dst = appendLokiEntry(dst, c.Time+int64(start), repaired(line))
+		dst = appendLokiEntry(dst, c.Time+int64(start), line)
 	}
 }
 
@@ -106,7 +106,7 @@ func (l *Loki) AppendRecord(dst []byte, r *record.Record) []byte {
 
 // Send pushes one body.
 func (l *Loki) Send(ctx context.Context, b *Batch) error {
-	l.packed = snappy.Encode(l.packed[:cap(l.packed)], b.Body)
+	l.packed = s2.EncodeSnappy(l.packed[:cap(l.packed)], b.Body)
 	return l.http.post(ctx, l.packed, nil)
 }
 

@@ -143,12 +143,11 @@ func (o *OTLP) End(dst []byte) []byte {
 func (o *OTLP) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 	dst = o.use(dst, c.Source)
 	records := 0
-	for k := (cursor{data: c.Data, ends: c.Ends}); ; records++ {
+	for k := textOf(c); ; records++ {
 		line, start, ok := k.next()
 		if !ok {
 			return dst, records
 		}
-		line = repaired(line)
 		body := bytesSize(len(line))
 		dst = appendLength(dst, otlpRecord, otlpTimes+bytesSize(body)+1+varintSize(otlpUIDAttr)+otlpUIDAttr)
 		nano := uint64(c.Time + int64(start))

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -43,7 +43,7 @@ func newPacker(compression string) (packer, error) {
 	case "", "none":
 		return packer{}, nil
 	case "snappy":
-		return packer{encoding: "snappy", compress: func(dst, body []byte) []byte { return snappy.Encode(dst[:cap(dst)], body) }}, nil
+		return packer{encoding: "snappy", compress: func(dst, body []byte) []byte { return s2.EncodeSnappy(dst[:cap(dst)], body) }}, nil
 	case "gzip":
 		w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 		return packer{encoding: "gzip", compress: func(dst, body []byte) []byte { return gzipped(w, dst, body) }}, err

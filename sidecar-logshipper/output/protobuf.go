@@ -1,11 +1,12 @@
 package output
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
 
-	"bytes"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
 // The few pieces of the protobuf wire format (https://protobuf.dev/programming-guides/encoding/) that log records need.
@@ -57,9 +58,15 @@ func repaired(s []byte) []byte {
 
 // cursor walks over the records of a chunk. It is Chunk.Records without a function call for each.
 type cursor struct {
-	data []byte
-	ends []int
-	at   int
+	data   []byte
+	ends   []int
+	at     int
+	repair bool // records may hold bytes that are not UTF-8
+}
+
+// textOf walks over records that have to be UTF-8, which is looked at once for all of them.
+func textOf(c *record.Chunk) cursor {
+	return cursor{data: c.Data, ends: c.Ends, repair: !utf8.Valid(c.Data)}
 }
 
 // next returns a record without its newline and where it starts; false at the end.
@@ -73,5 +80,9 @@ func (c *cursor) next() (line []byte, start int, ok bool) {
 	} else {
 		c.at = lineEnd(c.data, start)
 	}
-	return trimNewline(c.data[start:c.at]), start, true
+	line = trimNewline(c.data[start:c.at])
+	if c.repair {
+		line = repaired(line)
+	}
+	return line, start, true
 }
