@@ -7,7 +7,7 @@ SEEDS    ?= 2000
 KUBELAB  ?= $(wildcard ../shared/tools/kubelab)
 LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.version=$(VERSION)
 # Code that runs once, or once a scrape, is not worth its inlined copies: a quarter of a megabyte of each image.
-COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus,-gcflags='$(m)/...=-l')
+COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus github.com/itchyny,-gcflags='$(m)/...=-l')
 # Helpers that never speak HTTP/2 leave it out: half a megabyte.
 TAGS_sidecar-logshipper := nethttpomithttp2
 TAGS_adapter-metrics    := nethttpomithttp2
@@ -26,6 +26,9 @@ build: $(HELPERS:%=bin/$(ARCH)/%) ## the three binaries into bin/
 
 bin/$(ARCH)/%: FORCE
 	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS_$*)' $(COLD) -ldflags '$(LDFLAGS)' -o $@ ./$*
+
+bin/$(ARCH)/demo: FORCE
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./examples/demo
 
 FORCE:
 
@@ -48,14 +51,15 @@ test-real: ## rung 2: against real servers; installs Debian packages when run as
 soak: ## the logshipper's model test with SEEDS seeds
 	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)
 
-images: build ## three FROM scratch images, and their sizes
-	@for h in $(HELPERS); do \
-		docker build -q --target image --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$h/Dockerfile -t pod-helpers/$$h:$(VERSION) . \
+images: build bin/$(ARCH)/demo ## three FROM scratch images, and their sizes; and the image of the example Pods' app
+	@for d in $(HELPERS) examples/demo; do \
+		docker build -q --target image --build-arg ARCH=$(ARCH) --build-arg VERSION=$(VERSION) -f $$d/Dockerfile -t pod-helpers/$${d##*/}:$(VERSION) . \
 			>bin/build.log 2>&1 || { cat bin/build.log; exit 1; }; done
 	@docker image ls $(HELPERS:%=--filter reference=pod-helpers/%:$(VERSION)) --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
 
 e2e-docker: images ## rung 3: the Pod made of plain containers, and what the README does with docker
 	@examples/docker/run-pod.sh
+	@$(GO_TEST) -tags docker ./examples/docker/... | REQUIRE_REAL=1 $(TALLY)
 
 e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one of its own)
 	@bash .ci/packages e2e

@@ -26,23 +26,35 @@ var smallest = map[string]struct{ module, config string }{
 func kustomize(t *testing.T, component, name string) []any {
 	t.Helper()
 	dir := t.TempDir()
+	return build(t, dir, map[string]string{
+		"config.yaml":        smallest[name].config,
+		"kustomization.yaml": "resources: [workloads.yaml]\n" + readmeLines(t, name, relative(t, dir, component)),
+	})
+}
+
+// relative is the way from a directory to a folder of the repository.
+func relative(t *testing.T, dir, folder string) string {
+	t.Helper()
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := filepath.Rel(dir, filepath.Join(here, "..", component))
+	path, err := filepath.Rel(dir, filepath.Join(here, "..", folder))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// build writes the files and the workloads into dir and returns what kubectl kustomize makes of it.
+func build(t *testing.T, dir string, files map[string]string) []any {
+	t.Helper()
 	text, err := os.ReadFile(workloads)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, data := range map[string]string{
-		"workloads.yaml":     string(text),
-		"config.yaml":        smallest[name].config,
-		"kustomization.yaml": "resources: [workloads.yaml]\n" + readmeLines(t, name, path),
-	} {
+	files["workloads.yaml"] = string(text)
+	for file, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -149,19 +161,71 @@ func TestPlainComponent_LeavesJobsAlone(t *testing.T) {
 	}
 }
 
-func TestPodMonitorComponent_NamesAPortThatTheSidecarHas(t *testing.T) {
+func TestComponents_GoTogetherInOneKustomization(t *testing.T) {
+	dir := t.TempDir()
+	files, lines := map[string]string{}, "resources: [workloads.yaml]\ncomponents: ["
+	generator := "configMapGenerator:\n"
+	for _, name := range []string{"logshipper", "ambassador", "adapter"} {
+		h := smallest[name]
+		lines += relative(t, dir, h.module+"/deploy") + ", "
+		files[name+".yaml"] = h.config
+		generator += "  - {name: " + name + ", files: [config.yaml=" + name + ".yaml]}\n"
+	}
+	files["kustomization.yaml"] = strings.TrimSuffix(lines, ", ") + "]\n" + generator
+	objects, found := build(t, dir, files), 0
+	for _, o := range objects {
+		meta, spec := podOf(o)
+		if spec == nil {
+			continue
+		}
+		found++
+		helpers := map[string]bool{}
+		for _, c := range spec.InitContainers {
+			helpers[helperOf(c)] = true
+			if helperOf(c) != "" {
+				wellBehaved(t, c, true)
+				mountsExist(t, spec, c)
+			}
+		}
+		delete(helpers, "") // the workload's own
+		if len(helpers) != 3 {
+			t.Errorf("%T has %v", o, helpers)
+		}
+		restricted(t, meta, spec)
+		if meta.Annotations["prometheus.io/scrape"] != "true" || meta.Annotations["prometheus.io/port"] != "19103" {
+			t.Errorf("%T: the adapter is not found by annotations: %v", o, meta.Annotations)
+		}
+	}
+	if found != 5 {
+		t.Errorf("found %d workloads, want 5", found)
+	}
+	checkAll(t, objects)
+}
+
+func TestPodMonitorComponent_FindsThePodsAndThePortThatTheComponentsMake(t *testing.T) {
 	for name, h := range smallest {
 		monitor, err := os.ReadFile("../" + h.module + "/deploy/podmonitor/podmonitor.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range kustomize(t, h.module+"/deploy", name) {
-			if _, spec := podOf(o); spec != nil {
-				port := spec.InitContainers[0].Ports[0].Name
-				if !strings.Contains(string(monitor), "{port: "+port+", path: /metrics}") {
-					t.Errorf("%s: the PodMonitor does not name port %s", name, port)
+		for _, component := range []string{"/deploy", "/deploy/plain"} {
+			for _, o := range kustomize(t, h.module+component, name) {
+				meta, spec := podOf(o)
+				if spec == nil {
+					continue
 				}
-				break
+				for _, c := range append(spec.InitContainers, spec.Containers...) {
+					if helperOf(c) == h.module && !strings.Contains(string(monitor), "{port: "+c.Ports[0].Name+", path: /metrics}") {
+						t.Errorf("%s: the PodMonitor does not name port %s", name, c.Ports[0].Name)
+					}
+				}
+				label := "pod-helpers/" + name
+				if kind := typeName(o); meta.Labels[label] != "true" && (component == "/deploy" || !strings.Contains(kind, "Job")) {
+					t.Errorf("%s: %s has no label that the PodMonitor selects by: %v", name, kind, meta.Labels)
+				}
+				if !strings.Contains(string(monitor), `selector: {matchLabels: {`+label+`: "true"}}`) {
+					t.Errorf("%s: the PodMonitor selects by another label", name)
+				}
 			}
 		}
 		kustomize(t, h.module+"/deploy/podmonitor", name)

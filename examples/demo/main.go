@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,18 +14,22 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/examples/demo/app"
+	"github.com/pod-helpers/pod-helpers/examples/demo/flags"
 	"github.com/pod-helpers/pod-helpers/examples/demo/kill"
 	"github.com/pod-helpers/pod-helpers/examples/demo/show"
 	"github.com/pod-helpers/pod-helpers/examples/demo/sink"
 	"github.com/pod-helpers/pod-helpers/examples/demo/upstream"
+	"github.com/pod-helpers/pod-helpers/examples/podfile"
 )
 
 const usage = `demo            runs the Pod of examples/pods/all-three.yaml as local processes and shows what happens; KEEP=1 stays up
+demo show       the same, with flags
 demo app        an application: writes a rotating JSON log, calls its backend, serves /stats
 demo upstream   a backend behind TLS that fails one request in ten
 demo sink       a receiver of log lines that counts every line id
 demo kill       kills a process of the Pod with SIGKILL: a drill
 demo certs      prints the backend's certificates as Kubernetes manifests (--dir DIR writes files)
+demo volumes    FILE DIR writes the ConfigMaps of a Pod's manifest into directories, one for each of its volumes
 
 demo PROGRAM --help lists a program's flags; each flag F can be set by the variable DEMO_F.
 `
@@ -40,9 +45,11 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 {
-		return demonstrate(ctx, stdout)
+		args = []string{"show"}
 	}
 	switch name, rest := args[0], args[1:]; name {
+	case "show":
+		return demonstrate(ctx, rest, stdout)
 	case "app":
 		return app.Main(ctx, rest)
 	case "upstream":
@@ -53,6 +60,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return kill.Main(ctx, rest)
 	case "sink":
 		return sink.Main(ctx, rest)
+	case "volumes":
+		return writeVolumes(rest)
 	case "help", "--help", "-h":
 		_, err := io.WriteString(stdout, usage)
 		return err
@@ -61,17 +70,35 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 }
 
-func demonstrate(ctx context.Context, stdout io.Writer) error {
-	root, err := findRoot()
+func demonstrate(ctx context.Context, args []string, stdout io.Writer) error {
+	o := show.Options{Keep: os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"}
+	fs := flag.NewFlagSet("demo show", flag.ContinueOnError)
+	fs.DurationVar(&o.Duration, "duration", 20*time.Second, "watch for this long")
+	fs.BoolVar(&o.Keep, "keep", o.Keep, "stay up until Ctrl-C")
+	if err := flags.Parse(fs, args); err != nil {
+		return err
+	}
+	var err error
+	if o.Root, err = findRoot(); err != nil {
+		return err
+	}
+	if o.Program, err = os.Executable(); err != nil {
+		return err
+	}
+	return show.Run(ctx, stdout, o)
+}
+
+// writeVolumes is for whoever runs the Pod without Kubernetes, with the same configuration files.
+func writeVolumes(args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("want a manifest and a directory, not %q", args)
+	}
+	file, err := podfile.Read(args[0])
 	if err != nil {
 		return err
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	keep := os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
-	return show.Run(ctx, stdout, show.Options{Root: root, Program: program, Duration: 20 * time.Second, Keep: keep})
+	_, err = file.WriteVolumes(args[1])
+	return err
 }
 
 // findRoot goes up from the working directory to the folder of go.work.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The Pod of examples/pods/all-three.yaml with plain docker: one container holds the network, the others join it
 # (--network container:), and directories are shared. Every container runs with a read-only root file system, without
-# capabilities and as uid 65532. Needs `make images`. Ends with a verdict; SECONDS_UP=60 watches longer, KEEP=1 stays up.
+# capabilities and as uid 65532. Needs `make images`. Ends with a verdict; SECONDS_UP=60 watches longer, KEEP=1 stays up until
+# Ctrl-C, and gives the verdict then.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 pod=pod-helpers-$$
@@ -38,12 +39,8 @@ ask() { curl -fsS "http://$ip:$1"; }
 sum() { awk '{ n += $1 } END { print n + 0 }'; }
 number() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p"; }
 
-echo "building the demo's image …"
-CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "bin/$arch/demo" ./examples/demo
-docker build -q --build-arg "ARCH=$arch" -f examples/demo/Dockerfile -t pod-helpers/demo:dev . >/dev/null
-
 echo "starting the Pod …"
-go run ./examples/demo/volumes examples/pods/all-three.yaml "$work"
+"bin/$arch/demo" volumes examples/pods/all-three.yaml "$work"
 "bin/$arch/demo" certs --dir "$work/upstream-ca"
 chmod -R a+rX "$work"
 chmod 777 "$work/logs" "$work/state" # as an emptyDir is
@@ -77,9 +74,12 @@ errors=$(ask 8080/stats | number errors | sum)
 failures=$(ask 8444/counts | sed -n 's/.*"\(refused\|reset\)": \([0-9]*\).*/\2/p' | sum)
 series=$(ask 19103/metrics | grep -c '^shop_')
 if [ "${KEEP:-0}" != 0 ]; then
-	echo "staying up: http://$ip:19101/ http://$ip:19102/ http://$ip:19103/ ; Ctrl-C ends it"
+	echo "staying up: http://$ip:19101/ http://$ip:19102/ http://$ip:19103/metrics http://$ip:8080/stats ; Ctrl-C ends it"
 	sleep infinity &
-	wait $! || true
+	sleeper=$!
+	trap 'kill $sleeper' INT # it would ignore a Ctrl-C, as all in the background
+	wait $sleeper || true
+	trap - INT
 fi
 
 # stop as a kubelet does: the app first, then the helpers, each until it has ended by itself

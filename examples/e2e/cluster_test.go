@@ -14,7 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,16 +22,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/pod-helpers/pod-helpers/examples/demo/upstream"
 )
 
 const namespace = "pod-helpers-e2e"
 
 var images = []string{"pod-helpers/demo:dev", "pod-helpers/sidecar-logshipper:dev", "pod-helpers/ambassador-proxy:dev", "pod-helpers/adapter-metrics:dev"}
 
-// client of the cluster; set by TestMain.
-var client *kubernetes.Clientset
+// client of the cluster, and the pages that speak of it; set by TestMain.
+var (
+	client *kubernetes.Clientset
+	docs   *pages
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -44,9 +45,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
-	if err := buildDemoImage(); err != nil {
-		return 1, err
-	}
 	kubeconfig := os.Getenv("KUBECONFIG")
 	if kubeconfig == "" {
 		lab, err := startLab()
@@ -64,10 +62,24 @@ func run(m *testing.M) (int, error) {
 	if client, err = kubernetes.NewForConfig(config); err != nil {
 		return 1, err
 	}
-	if err := prepareNamespace(context.Background()); err != nil {
+	ctx := context.Background()
+	if err := prepareNamespace(ctx); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	if docs, err = readPages(kubeconfig); err != nil {
+		return 1, err
+	}
+	defer docs.close()
+	if err := startBackends(ctx); err != nil {
+		return 1, err
+	}
+	code := m.Run()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" {
+		if left := docs.neverRun(); len(left) > 0 {
+			return 1, fmt.Errorf("no test runs these commands of the pages:\n%s", strings.Join(left, "\n"))
+		}
+	}
+	return code, nil
 }
 
 // command runs a program at the root of the repository and returns what it printed.
@@ -81,15 +93,6 @@ func command(env []string, name string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s %v: %w\n%s%s", name, args, err, &out, &errs)
 	}
 	return out.String(), nil
-}
-
-func buildDemoImage() error {
-	binary := "bin/" + runtime.GOARCH + "/demo"
-	if _, err := command([]string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./examples/demo"); err != nil {
-		return err
-	}
-	_, err := command(nil, "docker", "build", "-q", "--build-arg", "ARCH="+runtime.GOARCH, "-f", "examples/demo/Dockerfile", "-t", images[0], ".")
-	return err
 }
 
 // lab is a one-node cluster made of local processes.
@@ -135,48 +138,39 @@ func startLab() (*lab, error) {
 	return l, nil
 }
 
+// stop ends the cluster, and with it everything that the tests left there.
 func (l *lab) stop() {
 	if _, err := command(l.env, l.scripts+"/down.sh"); err != nil {
 		log.Print(err)
 	}
 }
 
-// prepareNamespace makes a fresh namespace that admits only restricted Pods, with the backend and the receiver in it.
+// prepareNamespace makes a fresh namespace that admits only restricted Pods.
 func prepareNamespace(ctx context.Context) error {
 	_ = client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{}) // of an earlier run
 	labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-	deadline := time.Now().Add(time.Minute)
-	for {
+	err := poll(ctx, time.Minute, func() error {
 		_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: labels}}, metav1.CreateOptions{})
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	for { // Pods are refused until the controller has made it
-		if _, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{}); err == nil {
-			break
-		} else if time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	var certs bytes.Buffer
-	if err := upstream.Certs(nil, &certs); err != nil {
 		return err
-	}
-	if _, err := create(ctx, certs.Bytes(), nil); err != nil {
-		return err
-	}
-	text, err := os.ReadFile("../pods/backends.yaml")
+	})
 	if err != nil {
 		return err
 	}
-	if _, err := create(ctx, text, nil); err != nil {
+	return poll(ctx, time.Minute, func() error { // Pods are refused until the controller has made it
+		_, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
 		return err
+	})
+}
+
+// startBackends starts what the example Pods talk to, by the commands of their README.
+func startBackends(ctx context.Context) error {
+	for _, command := range []string{
+		"docker run --rm pod-helpers/demo:dev certs | kubectl apply -f -",
+		"kubectl apply -f examples/pods/backends.yaml",
+	} {
+		if _, err := docs.run(ctx, command); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{"upstream", "sink"} {
 		if err := poll(ctx, time.Minute, func() error { return available(ctx, name, 1) }); err != nil {

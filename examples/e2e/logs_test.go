@@ -4,12 +4,10 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,110 +94,49 @@ func TestOOMKilledApp_LosesNoLine(t *testing.T) {
 	})
 }
 
-func TestRotationUnderLoad_LosesNoLineAtTenMegabytesASecond(t *testing.T) {
-	start(t, "all-three.yaml", "logs-load", onlyLogs("--rate=10000", "--pad=880", "--rotate-bytes=8388608"))
-	running(t, "logs-load", 150_000)
-	pod, err := client.CoreV1().Pods(namespace).Get(t.Context(), "logs-load", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if restarts := pod.Status.InitContainerStatuses[0].RestartCount; restarts != 0 {
-		t.Errorf("the logshipper was restarted %d times", restarts)
-	}
-	families, err := scrape(t.Context(), "logs-load", "19101")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("resident memory %.1f MiB, %.0f rotations", total(families, "process_resident_memory_bytes")/(1<<20), total(families, "logshipper_rotations_total"))
-	remove(t, "logs-load")
-	arrived(t, "logs-load", "farewell")
-}
-
 func TestJob_CompletesAndItsLastLineArrives(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../pods/job.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := create(t.Context(), text, nil); err != nil {
-		t.Fatal(err)
-	}
-	var job *batchv1.Job
-	eventually(t, 60*time.Second, func() error {
-		if job, err = client.BatchV1().Jobs(namespace).Get(t.Context(), "report", metav1.GetOptions{}); err != nil {
-			return err
-		}
-		if job.Status.Succeeded != 1 || job.Status.CompletionTime == nil {
-			return fmt.Errorf("job: %+v", job.Status)
-		}
-		return nil
-	})
+	documented(t, "kubectl apply -f examples/pods/job.yaml")
+	documented(t, "kubectl wait --for=condition=Complete job/report --timeout=60s")
+	t.Log(documented(t, "kubectl get job report"))
 	if counts := arrived(t, "report-", "farewell"); counts.Distinct != 2001 {
 		t.Errorf("%d lines received, 2001 written", counts.Distinct)
 	}
 }
 
-func TestKilledLogshipper_GoesOnWhereItWas(t *testing.T) {
+func TestConfigMapEdit_ReloadsEveryHelperWithoutARestart(t *testing.T) {
 	t.Parallel()
-	share := true
-	start(t, "all-three.yaml", "logs-killed", func(pod *corev1.Pod) {
-		onlyLogs("--rate=1000")(pod)
-		pod.Spec.ShareProcessNamespace = &share
-		killer := pod.Spec.Containers[0].DeepCopy()
-		killer.Name, killer.Args, killer.VolumeMounts = "killer", []string{"kill", "--after=3s"}, nil
-		killer.SecurityContext.RunAsUser = pod.Spec.InitContainers[0].SecurityContext.RunAsUser
-		pod.Spec.Containers = append(pod.Spec.Containers, *killer)
-	})
-	eventually(t, 60*time.Second, func() error {
-		pod, err := client.CoreV1().Pods(namespace).Get(t.Context(), "logs-killed", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		end := pod.Status.InitContainerStatuses[0].LastTerminationState.Terminated
-		if end == nil || pod.Status.InitContainerStatuses[0].State.Running == nil {
-			return fmt.Errorf("not restarted yet")
-		}
-		if end.ExitCode != 137 {
-			t.Errorf("it ended with code %d, not by SIGKILL", end.ExitCode)
-		}
-		return nil
-	})
-	now, err := received(t.Context(), "logs-killed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	running(t, "logs-killed", now.Distinct+1000)
-	remove(t, "logs-killed")
-	arrived(t, "logs-killed", "farewell") // some lines may have come twice: at least once is the promise here
-}
-
-func TestConfigMapEdit_ReloadsWithoutARestart(t *testing.T) {
-	t.Parallel()
-	start(t, "all-three.yaml", "logs-reload", onlyLogs("--rate=100"))
+	start(t, "all-three.yaml", "logs-reload", nil)
 	running(t, "logs-reload", 100)
 	config, err := client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "logs-reload", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.Data["logshipper.yaml"] += "\nlabels: {edited: \"yes\"}\n"
+	config.Data["ambassador.yaml"] += "\nlog_level: warn\n"
+	config.Data["adapter.yaml"] += "\nlog_level: warn\n"
 	begin := time.Now()
 	if _, err := client.CoreV1().ConfigMaps(namespace).Update(t.Context(), config, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 150*time.Second, func() error { // the kubelet's own delay is a minute and more
-		text, err := through(t.Context(), "pods", "logs-reload:19101", "config")
-		if err == nil && !strings.Contains(string(text), "edited") {
-			err = fmt.Errorf("still the old configuration")
-		}
-		return err
-	})
-	t.Logf("reloaded %.0f s after the edit", time.Since(begin).Seconds())
+	for port, edit := range map[string]string{"19101": "edited", "19102": "log_level: warn", "19103": "log_level: warn"} {
+		eventually(t, 150*time.Second, func() error { // the kubelet's own delay is a minute and more
+			text, err := through(t.Context(), "pods", "logs-reload:"+port, "config")
+			if err == nil && !strings.Contains(string(text), edit) {
+				err = fmt.Errorf("port %s: still the old configuration", port)
+			}
+			return err
+		})
+		t.Logf("port %s: reloaded %.0f s after the edit", port, time.Since(begin).Seconds())
+	}
 	pod, err := client.CoreV1().Pods(namespace).Get(t.Context(), "logs-reload", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if restarts := pod.Status.InitContainerStatuses[0].RestartCount; restarts != 0 {
-		t.Errorf("restarted %d times", restarts)
+	for _, c := range pod.Status.InitContainerStatuses {
+		if c.RestartCount != 0 {
+			t.Errorf("%s was restarted %d times", c.Name, c.RestartCount)
+		}
 	}
 	remove(t, "logs-reload")
 	arrived(t, "logs-reload", "farewell")

@@ -30,22 +30,9 @@ import (
 	"github.com/pod-helpers/pod-helpers/examples/demo/upstream"
 )
 
-// create makes the objects of a manifest; change may alter each before. It returns the names of its Pods.
-func create(ctx context.Context, manifest []byte, change func(any)) (pods []string, err error) {
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifest)))
-	decoder := scheme.Codecs.UniversalDeserializer()
-	for {
-		text, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return pods, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		object, _, err := decoder.Decode(text, nil, nil)
-		if err != nil {
-			return nil, err
-		}
+// create makes the objects of a manifest; change may alter each before.
+func create(ctx context.Context, manifest []byte, change func(any)) error {
+	return each(manifest, func(object any) (err error) {
 		if change != nil {
 			change(object)
 		}
@@ -53,24 +40,56 @@ func create(ctx context.Context, manifest []byte, change func(any)) (pods []stri
 		switch o := object.(type) {
 		case *corev1.ConfigMap:
 			_, err = client.CoreV1().ConfigMaps(namespace).Create(ctx, o, options)
-		case *corev1.Secret:
-			_, err = client.CoreV1().Secrets(namespace).Create(ctx, o, options)
-		case *corev1.Service:
-			_, err = client.CoreV1().Services(namespace).Create(ctx, o, options)
 		case *appsv1.Deployment:
 			_, err = client.AppsV1().Deployments(namespace).Create(ctx, o, options)
-		case *appsv1.StatefulSet:
-			_, err = client.AppsV1().StatefulSets(namespace).Create(ctx, o, options)
 		case *batchv1.Job:
 			_, err = client.BatchV1().Jobs(namespace).Create(ctx, o, options)
 		case *corev1.Pod:
-			pods = append(pods, o.Name)
 			_, err = client.CoreV1().Pods(namespace).Create(ctx, o, options)
 		default:
 			err = fmt.Errorf("create %T: not foreseen", o)
 		}
+		return err
+	})
+}
+
+// podNames are the names of a manifest's Pods.
+func podNames(t *testing.T, manifest []byte) (names []string) {
+	t.Helper()
+	for _, object := range decode(t, manifest) {
+		if pod, ok := object.(*corev1.Pod); ok {
+			names = append(names, pod.Name)
+		}
+	}
+	return names
+}
+
+func decode(t *testing.T, manifest []byte) (objects []any) {
+	t.Helper()
+	if err := each(manifest, func(object any) error { objects = append(objects, object); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// each calls do for every object of a manifest.
+func each(manifest []byte, do func(any) error) error {
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifest)))
+	decoder := scheme.Codecs.UniversalDeserializer()
+	for {
+		text, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			return nil, err
+			return err
+		}
+		object, _, err := decoder.Decode(text, nil, nil)
+		if err != nil {
+			return err
+		}
+		if err := do(object); err != nil {
+			return err
 		}
 	}
 }
@@ -85,7 +104,7 @@ func start(t *testing.T, manifest, name string, change func(*corev1.Pod)) *corev
 	}
 	old := strings.TrimSuffix(manifest, ".yaml")
 	text = bytes.ReplaceAll(text, []byte("name: "+old), []byte("name: "+name))
-	_, err = create(t.Context(), text, func(object any) {
+	err = create(t.Context(), text, func(object any) {
 		if pod, ok := object.(*corev1.Pod); ok {
 			pod.Name, pod.Labels = name, map[string]string{"app": name}
 			if change != nil {

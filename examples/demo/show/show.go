@@ -43,6 +43,9 @@ func Run(ctx context.Context, out io.Writer, o Options) error {
 	fmt.Fprint(out, p.describe())
 	w := &watcher{pod: p, out: out}
 	if err := w.watch(ctx, o.Duration); err != nil {
+		if ctx.Err() != nil { // by a Ctrl-C: what the processes said last is of no interest
+			return errors.New("interrupted: no verdict")
+		}
 		return errors.Join(err, p.lastWords())
 	}
 	w.translation()
