@@ -8,6 +8,8 @@ KUBELAB  ?= $(wildcard ../shared/tools/kubelab)
 LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.version=$(VERSION)
 # Code that runs once, or once a scrape, is not worth its inlined copies: a quarter of a megabyte of each image.
 COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus github.com/itchyny,-gcflags='$(m)/...=-l')
+# So are TLS handshakes and jq in the adapter, which has no other room for the server's half of TLS: a third of a megabyte.
+COLD_adapter-metrics := $(foreach m,crypto/tls crypto/x509/... github.com/itchyny/...,-gcflags='$(m)=-l')
 # Helpers that never speak HTTP/2 leave it out: half a megabyte.
 TAGS_sidecar-logshipper := nethttpomithttp2
 TAGS_adapter-metrics    := nethttpomithttp2
@@ -25,7 +27,7 @@ demo: ## see all three helpers work, as local processes, in half a minute (KEEP=
 build: $(HELPERS:%=bin/$(ARCH)/%) ## the three binaries into bin/
 
 bin/$(ARCH)/%: FORCE
-	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS_$*)' $(COLD) -ldflags '$(LDFLAGS)' -o $@ ./$*
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS_$*)' $(COLD) $(COLD_$*) -ldflags '$(LDFLAGS)' -o $@ ./$*
 
 bin/$(ARCH)/demo: FORCE
 	@CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./examples/demo

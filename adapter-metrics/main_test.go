@@ -60,6 +60,13 @@ func adapter(t *testing.T, args ...string) (admin string, p *kittest.Process) {
 	admin = kittest.FreeAddress(t)
 	p = kittest.Start(t, nil, "adapter-metrics", append([]string{"--admin-address", admin}, args...)...)
 	p.WaitReady(admin)
+	if strings.HasPrefix(t.Name(), "TestReal") {
+		t.Cleanup(func() { // whatever a test against a real server has led to
+			if status, _ := kittest.Get("http://" + admin + "/metrics"); status != 0 {
+				judged(t, admin)
+			}
+		})
+	}
 	return admin, p
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ import (
 type pipeline struct {
 	env    kit.Env
 	store  *series.Store
-	limits config.Limits
+	fixed  fixed
 	now    atomic.Pointer[snapshot]
 	pulls  sync.Mutex // held while sources are pulled, and while a reload swaps snapshots
 	ctx    context.Context
@@ -32,6 +33,12 @@ type pipeline struct {
 	work   sync.WaitGroup
 
 	observe func(decode.Mapper) decode.Mapper // what explain puts before the rules of pushed names
+}
+
+// fixed is what a reload cannot change.
+type fixed struct {
+	limits     config.Limits
+	exposition config.Exposition
 }
 
 // snapshot is one configuration at work.
@@ -52,20 +59,44 @@ type running struct {
 
 func start(ctx context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pipeline{env: env, ctx: ctx, cancel: cancel, limits: c.Limits}
+	p := &pipeline{env: env, ctx: ctx, cancel: cancel, fixed: fixed{c.Limits, c.Exposition}}
 	p.store = series.New(series.Options{
 		ReservedPrefix: "adapter_",
 		Limits:         series.Limits{Series: c.Limits.Series, PerSource: c.Limits.PerSource, Labels: c.Limits.Labels, Idle: c.Limits.Idle.D()},
 		Refused:        func(err error) { env.Log.Warn("metric refused", "error", err) },
 	})
 	p.now.Store(&snapshot{})
-	if err := p.Reload(ctx, c); err != nil {
+	err := p.Reload(ctx, c)
+	if err == nil {
+		env.Metrics.MustRegister(p.store, source.PushMetrics{List: p.pushes}, pullMetrics{p})
+		err = p.serve(c.Exposition)
+	}
+	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	env.Metrics.MustRegister(p.store, source.PushMetrics{List: p.pushes}, pullMetrics{p})
-	env.Admin.SetMetrics(expose.New(p.store, env.Metrics, p))
 	p.work.Go(func() { p.store.Run(ctx) })
 	return p, nil
+}
+
+// serve puts the page where the configuration wants it.
+func (p *pipeline) serve(c config.Exposition) error {
+	page := expose.New(p.store, p.env.Metrics, p)
+	page.Options = expose.Options{Created: c.Created, OpenMetrics2: c.OpenMetrics2}
+	if c.MetricsAddress == "" {
+		p.env.Admin.SetMetrics(page)
+		return nil
+	}
+	l, err := expose.Listen(p.ctx, c.MetricsAddress, c.WebConfig, page, p.env.Log)
+	if err != nil {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	p.env.Admin.SetMetrics(expose.Loopback(page))
+	p.work.Go(func() {
+		if err := l.Run(p.ctx); err != nil {
+			p.env.Log.Error("metrics listener stopped", "error", err)
+		}
+	})
+	return nil
 }
 
 // Reload opens what is new, swaps, and closes what is no longer wanted. Everything that can fail comes
@@ -101,8 +132,8 @@ func (p *pipeline) Reload(_ context.Context, c *config.Config) error {
 		l.run(p.ctx)
 	}
 	p.now.Store(&fresh)
-	if c.Limits != p.limits {
-		p.env.Log.Warn("limits need a restart to change")
+	if p.fixed != (fixed{c.Limits, c.Exposition}) {
+		p.env.Log.Warn("limits and how metrics are served need a restart to change")
 	}
 	return nil
 }

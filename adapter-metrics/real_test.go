@@ -1,14 +1,25 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose/judge"
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
@@ -23,25 +34,72 @@ func TestRealPrometheus_ScrapesTheBinaryAndPromtoolFindsNothing(t *testing.T) {
 	send(t, "udp", "127.0.0.1:"+port, "shop.took:250|ms\nshop.hits:1|c")
 	shows(t, admin, "shop_hits_total 1")
 
-	_, page := kittest.Get("http://" + admin + "/metrics")
-	lint := exec.Command("promtool", "check", "metrics")
-	lint.Stdin = strings.NewReader(page)
-	if out, err := lint.CombinedOutput(); err != nil {
-		t.Errorf("promtool: %v\n%s", err, out)
+	if out := judge.Promtool(t, fetch(t, admin, "text/plain")); out != "" {
+		t.Error(out)
 	}
+	prometheusShows(t, "  static_configs: [{targets: ['"+admin+"']}]\n", map[string]string{
+		"up": "1", "app_db_pool_used": "3", "app_requests_total": "9", "shop_hits_total": "1",
+		"histogram_count(shop_took_seconds)": "1", `adapter_source_up{source="json"}`: "1",
+	})
+}
 
+// TestRealPrometheus_ScrapesOverTLSWithAPassword uses one web configuration, the one that Prometheus itself would take.
+func TestRealPrometheus_ScrapesOverTLSWithAPassword(t *testing.T) {
+	kittest.NeedReal(t, "prometheus", "promtool")
+	dir, address := t.TempDir(), kittest.FreeAddress(t)
+	certificate(t, dir, "server")
+	certificate(t, dir, "scraper")
+	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := filepath.Join(dir, "web.yml")
+	write(t, web, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: scraper.crt\n  client_auth_type: RequireAndVerifyClientCert\n  min_version: TLS13\nbasic_auth_users:\n  prom: "+string(hash)+"\n")
+	if out, err := exec.Command("promtool", "check", "web-config", web).CombinedOutput(); err != nil {
+		t.Fatalf("promtool: %v\n%s", err, out)
+	}
+	shop := newApp(t, `{"db":{"pool_used":3}}`)
+	admin, _ := adapter(t, "--source", "json+"+shop.URL, "--metrics-address", address, "--web-config", web)
+	mustHave(t, scrape(t, admin), "app_db_pool_used 3") // loopback
+	if status, _ := kittest.Get("http://" + address + "/metrics"); status == http.StatusOK {
+		t.Error("answered without TLS")
+	}
+	prometheusShows(t, fmt.Sprintf("  scheme: https\n  tls_config: {ca_file: %[1]s/server.crt, cert_file: %[1]s/scraper.crt, key_file: %[1]s/scraper.key, server_name: server}\n"+
+		"  basic_auth: {username: prom, password: s3cret}\n  static_configs: [{targets: ['%[2]s']}]\n", dir, address), map[string]string{"up": "1", "app_db_pool_used": "3"})
+}
+
+// certificate writes NAME.crt and NAME.key, signed by itself.
+func certificate(t *testing.T, dir, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, name+".crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+}
+
+// prometheusShows starts a Prometheus with one job and returns when the queries have their values.
+func prometheusShows(t *testing.T, job string, queries map[string]string) {
+	t.Helper()
 	dir, web := t.TempDir(), kittest.FreeAddress(t)
 	file := filepath.Join(dir, "prometheus.yml")
-	write(t, file, "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: a\n  static_configs: [{targets: ['"+admin+"']}]\n")
+	write(t, file, "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: a\n"+job)
 	kittest.Start(t, nil, "prometheus", "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", web, "--enable-feature", "native-histograms")
-	for query, want := range map[string]string{
-		"up": `"1"`, "app_db_pool_used": `"3"`, "app_requests_total": `"9"`, "shop_hits_total": `"1"`,
-		"histogram_count(shop_took_seconds)": `"1"`, `adapter_source_up{source="json"}`: `"1"`,
-	} {
-		last := ""
+	for query, want := range queries {
 		kittest.Eventually(t, 20*time.Second, func() bool {
-			_, last = kittest.Get("http://" + web + "/api/v1/query?query=" + strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22", "=", "%3D").Replace(query))
-			return strings.Contains(last, want)
+			_, got := kittest.Get("http://" + web + "/api/v1/query?query=" + url.QueryEscape(query))
+			return strings.Contains(got, `"`+want+`"`)
 		}, query+" to be "+want)
 	}
 }

@@ -20,7 +20,8 @@ type Config struct {
 	Limits      Limits   `yaml:"limits,omitempty"`
 	Mapping     string   `yaml:"statsd_mapping,omitempty" doc:"Mapping file of statsd_exporter, for every source of StatsD."`
 	Exporter    string   `yaml:"json_exporter_config,omitempty" doc:"Configuration of json_exporter, for every JSON source without rules."`
-	Tests       []Test   `yaml:"tests,omitempty" doc:"Inputs and what they become; check runs them."`
+	Exposition  `yaml:",inline"`
+	Tests       []Test `yaml:"tests,omitempty" doc:"Inputs and what they become; check runs them."`
 }
 
 // Test is a sample of what a source says and the metrics that it becomes. Paths are relative to the working directory.
@@ -113,6 +114,7 @@ func Flags(f *conf.Flags, c *Config) {
 	f.String(&c.Exporter, "json-exporter-config", "configuration of json_exporter")
 	f.String(&c.Mapping, "statsd-mapping", "mapping file of statsd_exporter")
 	f.Int(&c.Limits.Series, "max-series", "series in all")
+	c.Exposition.bind(f)
 }
 
 // ParseSource reads the value of --source: json+URL, statsd://ADDRESS, graphite://ADDRESS or
@@ -190,6 +192,7 @@ func (c *Config) Validate(p *conf.Problems) {
 	if len(c.Sources) == 0 {
 		p.Add("sources", "there is no source", "--source json+http://127.0.0.1:8080/stats")
 	}
+	c.Exposition.check(c.AdminAddress, p)
 	names, addresses := map[string]bool{}, map[string]string{}
 	for i := range c.Sources {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
