@@ -37,9 +37,9 @@ func (p *process[C]) run(ctx context.Context, args []string) error {
 		return Usage("unexpected argument %q (flags have two dashes; see --help)", loaded.Rest[0])
 	}
 	var watcher *watch.Watcher
-	if loaded.File != "" {
+	if files := filesOf(loaded); len(files) > 0 {
 		// Read again what the watcher has seen, so that no change falls in between.
-		watcher = watch.New(loaded.File)
+		watcher = watch.New(files...)
 		if loaded, _, err = p.load(args); err != nil {
 			return err
 		}
@@ -49,12 +49,23 @@ func (p *process[C]) run(ctx context.Context, args []string) error {
 	return r.run(ctx)
 }
 
+// filesOf are the files whose change is a change of the configuration: its own, and those that it says are part of it.
+func filesOf[C any](loaded *conf.Loaded[C]) (files []string) {
+	if loaded.File != "" {
+		files = append(files, loaded.File)
+	}
+	if c, ok := any(loaded.Config).(interface{ Files() []string }); ok {
+		files = append(files, c.Files()...)
+	}
+	return files
+}
+
 // runner is one running helper.
 type runner[C any] struct {
 	*process[C]
 	args    []string
 	file    string
-	watcher *watch.Watcher // of file; nil without one
+	watcher *watch.Watcher // of the configuration's files; nil without any
 	level   *slog.LevelVar
 	env     Env
 
@@ -226,6 +237,9 @@ func (r *runner[C]) reload(ctx context.Context) error {
 	r.mu.Lock()
 	r.config = loaded.Config
 	r.mu.Unlock()
+	if r.watcher != nil {
+		r.watcher.Follow(filesOf(loaded)...)
+	}
 	base := r.base()
 	r.level.Set(logs.Level(base.LogLevel))
 	if base.AdminAddress != before {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -21,7 +22,8 @@ const (
 
 // Watcher remembers the content of files. Make it before the files are read: what changes in between is seen then.
 type Watcher struct {
-	paths []string
+	mu    sync.Mutex
+	paths []string // guarded by mu
 	seed  maphash.Seed
 	last  uint64
 }
@@ -31,6 +33,20 @@ func New(paths ...string) *Watcher {
 	w := &Watcher{paths: paths, seed: maphash.MakeSeed()}
 	w.last = w.hash()
 	return w
+}
+
+// Follow watches these files from the next look on, which finds them changed when they are others than before. Safe for
+// concurrent use.
+func (w *Watcher) Follow(paths ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paths = paths
+}
+
+func (w *Watcher) files() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.paths
 }
 
 // Run calls changed, one call at a time, whenever the content of a file is another than at the last look, until ctx ends.
@@ -92,8 +108,9 @@ func (w *Watcher) look(changed func()) {
 func (w *Watcher) arm(n *fsnotify.Watcher) {
 	var before []string
 	for {
-		armed := make([]string, 0, len(w.paths))
-		for _, path := range w.paths {
+		paths := w.files()
+		armed := make([]string, 0, len(paths))
+		for _, path := range paths {
 			dir := filepath.Dir(path)
 			for n.Add(dir) != nil && dir != filepath.Dir(dir) {
 				dir = filepath.Dir(dir)
@@ -116,7 +133,7 @@ func (w *Watcher) disarm(n *fsnotify.Watcher) {
 func (w *Watcher) hash() uint64 {
 	var h maphash.Hash
 	h.SetSeed(w.seed)
-	for _, path := range w.paths {
+	for _, path := range w.files() {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			h.WriteString("absent")
