@@ -38,7 +38,7 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	if err != nil {
 		return err
 	}
-	e := &explainer{Walk: set.Walk(), out: in.Stdout}
+	e := &explainer{Walk: set.Walk(), set: set, out: in.Stdout}
 	r.watch, r.pipeline.observe = e, e.mapper
 	failed := r.play(ctx, input)
 	fmt.Fprintf(in.Stdout, "\n# %d values: %d by a rule, %d by their path, %d texts that no rule wants\n%s", e.ruled+e.named+e.texts, e.ruled, e.named, e.texts, r.page())
@@ -56,6 +56,7 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 
 type explainer struct {
 	*rules.Walk
+	set                 *rules.Set
 	out                 io.Writer
 	ruled, named, texts int
 }
@@ -65,14 +66,30 @@ func (e *explainer) Leaf(s *sample.Sample) {
 	switch {
 	case e.Match(s, func(o *rules.Outcome) { e.print(s, o, "rule "+o.Rule.Match+o.Rule.Regex) }):
 		e.ruled++
-	case s.Numeric:
+	case s.Numeric || s.Metric != nil:
 		e.named++
 		o := e.Default(s)
-		e.print(s, &o, "no rule: named by its path")
+		e.print(s, &o, e.unmatched(s))
 	default:
 		e.texts++
-		fmt.Fprintf(e.out, "%s = %q  →  nothing  (a text, and no rule makes a number of it: map:, parse: or type: info)\n", path(s), s.Text)
+		fmt.Fprintf(e.out, "%s = %q  →  nothing  (a text, and no rule makes a number of it: map:, parse: or type: info%s)\n", path(s), s.Text, e.nearest(s))
 	}
+}
+
+// unmatched says how a value that no rule wants got its name, and which rule came nearest.
+func (e *explainer) unmatched(s *sample.Sample) string {
+	if s.Metric != nil {
+		return "no rule: passed through as it is" + e.nearest(s)
+	}
+	return "no rule: named by its path" + e.nearest(s)
+}
+
+func (e *explainer) nearest(s *sample.Sample) string {
+	r, why := e.set.Nearest(s.Path)
+	if r == nil {
+		return ""
+	}
+	return "; nearest is " + r.Match + ", " + why
 }
 
 func (b both) Leaf(s *sample.Sample) { b[0].Leaf(s); b[1].Leaf(s) }
@@ -81,8 +98,12 @@ func (e *explainer) print(s *sample.Sample, o *rules.Outcome, why string) {
 	switch {
 	case o.Drop:
 		fmt.Fprintf(e.out, "%s = %s  →  dropped  (%s)\n", path(s), s.Text, why)
+	case !o.OK && s.Metric != nil && !s.Numeric:
+		fmt.Fprintf(e.out, "%s  →  nothing  (%s, but its lines make no %s)\n", path(s), why, s.Kind)
 	case !o.OK:
 		fmt.Fprintf(e.out, "%s = %q  →  nothing  (%s, but it is no number)\n", path(s), s.Text, why)
+	case o.Dist != nil:
+		fmt.Fprintf(e.out, "%s = %d observations  →  %s  %s  (%s)\n", path(s), o.Dist.Count, metric(o.Desc.Name, o.Labels), o.Desc.Type, why)
 	default:
 		if o.Factor != 1 {
 			why += fmt.Sprintf(", × %g", o.Factor)
@@ -104,12 +125,12 @@ func (w *watched) Map(s *sample.Sample) (m decode.Mapping, ok bool) {
 	if w.inner != nil {
 		m, ok = w.inner.Map(s)
 	}
-	shown, why := m, "a rule"
+	shown, why := m, "rule "+m.Rule
 	if ok {
 		w.ruled++
 	} else {
 		w.named++
-		shown, why = decode.DefaultMapping(s), "no rule: named by its path"
+		shown, why = decode.DefaultMapping(s), w.unmatched(s)
 	}
 	if m.Drop {
 		fmt.Fprintf(w.out, "%s %s  →  dropped  (%s)\n", path(s), s.Kind, why)

@@ -193,7 +193,7 @@ func (r *running) compile(p *pipeline, pl plan) error {
 		r.pull = &pull{name: r.config.Name, fetch: pl.fetch, decode: pl.decode, feed: set.Feed(p.store, r.src), src: r.src, errors: map[string]uint64{}}
 	}
 	if pl.lines != nil {
-		m := mapper(set)
+		m := set.Mapper()
 		if p.observe != nil {
 			m = p.observe(m)
 		}
@@ -220,8 +220,8 @@ func (p *pipeline) launch(r *running) {
 	}
 }
 
-// retire ends what a source does that the next snapshot does not take over. Its account stays, emptied,
-// when the next snapshot has a source of that name.
+// retire ends what a source does that the next snapshot does not take over. Its account stays when the next snapshot has a
+// source of that name, emptied of what that one would not make itself.
 func (p *pipeline) retire(r *running, next snapshot) {
 	for _, l := range r.ears {
 		if next.listener(l.address) == l {
@@ -231,10 +231,11 @@ func (p *pipeline) retire(r *running, next snapshot) {
 		}
 	}
 	r.end()
-	if slices.ContainsFunc(next, func(n *running) bool { return n.src == r.src }) {
-		r.src.Clear()
-	} else {
+	switch i := slices.IndexFunc(next, func(n *running) bool { return n.src == r.src }); {
+	case i < 0:
 		p.store.Forget(r.src)
+	case !next[i].inherit(r):
+		r.src.Clear()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/url"
+	"strings"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
@@ -13,8 +14,10 @@ import (
 
 // formatted is the plan of a document of some format; the scheme of its URL says how it is fetched.
 func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
+	accept := ""
 	if d.Format == "prometheus" {
-		prefix = "" // names are good already
+		// Names are good already. OpenMetrics says most about types, and is what Prometheus itself would ask for.
+		prefix, accept = "", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 	}
 	u, err := url.Parse(d.URL)
 	if err != nil {
@@ -38,13 +41,34 @@ func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
 		}
 	case "memcached":
 		e.Address, e.Done, e.Ask = withPort(u, "11211"), source.MemcachedDone, constant(source.AskMemcached())
-	case "unix":
-		e.Network, e.Address, e.Ask = "unix", u.Path, constant([]byte("show stat\n"))
+	case "unix", "tcp":
+		e.Network, e.Address, e.Ask = u.Scheme, cmp.Or(u.Path, withPort(u, "1717")), constant(nil)
+		if d.Format == "haproxy" {
+			e.Ask = constant([]byte("show stat\n"))
+		}
+	case "fcgi", "fcgi+unix":
+		out.fetch = fastCGI(u, int64(d.MaxBytes))
+		return out, nil
 	default:
-		return p.document(&d.Document, prefix, out.decode)
+		out, err = p.document(&d.Document, prefix, accept, out.decode)
+		if h, ok := out.fetch.(*source.HTTP); ok && d.Format == "actuator" && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/metrics") {
+			out.fetch = source.Actuator{HTTP: h}
+		}
+		return out, err
 	}
 	out.fetch = e
 	return out, nil
+}
+
+// fastCGI reads fcgi://HOST:PORT/PAGE?QUERY and fcgi+unix:///SOCKET:/PAGE?QUERY.
+func fastCGI(u *url.URL, limit int64) source.FastCGI {
+	f := source.FastCGI{Network: "tcp", Address: withPort(u, "9000"), Path: u.Path, Query: u.RawQuery, Limit: limit}
+	if u.Scheme == "fcgi+unix" {
+		f.Network = "unix"
+		f.Address, f.Path, _ = strings.Cut(u.Path, ":")
+	}
+	f.Path = cmp.Or(f.Path, "/status")
+	return f
 }
 
 func withPort(u *url.URL, port string) string {

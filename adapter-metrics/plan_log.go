@@ -22,6 +22,10 @@ func (p *pipeline) log(s *config.Source) (plan, error) {
 			return d
 		},
 		follow: func(ctx context.Context, to source.LineDecoder) {
+			if source.IsPattern(path) {
+				source.OpenTails(path, fromStart, p.env.Log).Run(ctx, to)
+				return
+			}
 			source.OpenTail(path, fromStart, p.env.Log).Run(ctx, to)
 		},
 	}, nil

@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
-	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
-	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
 )
 
@@ -64,6 +62,16 @@ func (l *listener) shut() {
 	l.ended.Wait()
 }
 
+// inherit lets a source that gets StatsD lines go on with the series of the one before it that its rules would make again.
+func (r *running) inherit(old *running) bool {
+	now, ok := r.decoder.(*decode.StatsD)
+	before, ok2 := old.decoder.(*decode.StatsD)
+	if ok && ok2 {
+		now.Adopt(before)
+	}
+	return ok && ok2
+}
+
 // listener is the one that is bound to address.
 func (s snapshot) listener(address string) *listener {
 	for _, r := range s {
@@ -90,40 +98,4 @@ func (p *pipeline) pushes() []source.NamedPush {
 		out = append(out, n)
 	}
 	return out
-}
-
-// mapper shows a set of rules to a decoder of pushed lines. Without rules there is none: then nothing is
-// unmatched.
-func mapper(set *rules.Set) decode.Mapper {
-	if set.Len() == 0 {
-		return nil
-	}
-	return pushMapper{set.Walk()}
-}
-
-type pushMapper struct{ walk *rules.Walk }
-
-// Map implements decode.Mapper; the first rule that matches counts.
-func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
-	var out decode.Mapping
-	path, first := s.Path, true
-	m.walk.Reset()
-	for _, segment := range path {
-		m.walk.Push(segment)
-	}
-	matched := m.walk.Match(s, func(o *rules.Outcome) {
-		if !first {
-			return
-		}
-		first = false
-		out = decode.Mapping{Drop: o.Drop, Labels: o.Labels, Scale: o.Factor}
-		if o.Desc != nil {
-			out.Desc = *o.Desc
-		}
-		if s.Kind == sample.Timer && o.Rule.Unit != "" {
-			out.Scale = o.Rule.Scale // the decoder makes seconds of a timer's milliseconds, whatever the rule calls them
-		}
-	})
-	s.Path = path
-	return out, matched
 }

@@ -51,12 +51,14 @@ type Source struct {
 	Rules    []rules.Rule       `yaml:"rules,omitempty"`
 
 	exporterErr error // of json_exporter_config
+	file        *File // that completeFile has replaced
 }
 
 // Kind is the union of kinds of sources.
 type Kind struct {
 	JSON      *Document  `yaml:"json,omitempty" doc:"A JSON document, read at each scrape."`
 	Document  *Formatted `yaml:"document,omitempty" doc:"A document of another format, read at each scrape."`
+	File      *File      `yaml:"file,omitempty" doc:"A file on a shared volume."`
 	Log       *Log       `yaml:"log,omitempty" doc:"Lines of a log file, followed across rotations."`
 	StatsD    *Listen    `yaml:"statsd,omitempty" doc:"StatsD and DogStatsD lines."`
 	Graphite  *Listen    `yaml:"graphite,omitempty" doc:"Graphite plaintext lines."`
@@ -72,6 +74,7 @@ type Document struct {
 	Exporter  string                 `yaml:"json_exporter_config,omitempty" doc:"Configuration of json_exporter, in place of jq and rules."`
 	Module    string                 `yaml:"json_exporter_module,omitempty" doc:"Module of that configuration; default is default."`
 	MaxBytes  conf.Size              `yaml:"max_bytes,omitempty" doc:"Longest document; default 64MiB."`
+	MaxAge    conf.Duration          `yaml:"max_age,omitempty" doc:"With file://: a file that was not written for this long is absent."`
 }
 
 // BasicAuth are the credentials of HTTP's basic authentication.
@@ -143,6 +146,7 @@ func (c *Config) Complete() {
 	seen := map[string]int{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
+		s.completeFile()
 		s.completePreset()
 		s.completeMapping(c.Mapping)
 		s.completeExporter(c.Exporter)
@@ -160,6 +164,8 @@ func (c *Config) Complete() {
 
 func (s *Source) kind() string {
 	switch {
+	case s.file != nil:
+		return "file"
 	case s.JSON != nil:
 		return "json"
 	case s.Preset != "":
@@ -174,6 +180,14 @@ func (s *Source) kind() string {
 		return "graphite"
 	}
 	return "resources"
+}
+
+// pushes is the key under which the addresses stand.
+func (s *Source) pushes() string {
+	if s.StatsD != nil {
+		return "statsd"
+	}
+	return "graphite"
 }
 
 // listen are the addresses of a source that pushes.
@@ -198,6 +212,7 @@ func (c *Config) Validate(p *conf.Problems) {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
 		p.OneOf(path, &s.Kind)
 		s.validatePreset(path, p)
+		s.validateFile(path, p)
 		s.validateLog(path, p)
 		if names[s.Name] {
 			p.Add(path+".name", "is the name of another source", "give each its own")
@@ -213,7 +228,7 @@ func (c *Config) Validate(p *conf.Problems) {
 		}
 		for j, address := range s.listen() {
 			if by, taken := addresses[address]; taken {
-				p.Add(fmt.Sprintf("%s.%s.listen[%d]", path, s.kind(), j), address+" is what "+by+" listens on", "give each an address of its own")
+				p.Add(fmt.Sprintf("%s.%s.listen[%d]", path, s.pushes(), j), address+" is what "+by+" listens on", "give each an address of its own")
 			}
 			addresses[address] = s.Name
 		}

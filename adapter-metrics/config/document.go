@@ -12,7 +12,8 @@ import (
 )
 
 // Formatted is a document of some format. Its URL says how it is fetched: besides those of a JSON document there
-// are redis://, rediss:// and memcached://HOST:PORT, and unix:///PATH for HAProxy's socket.
+// are redis://, rediss:// and memcached://HOST:PORT, fcgi://HOST:PORT/PAGE and fcgi+unix:///SOCKET:/PAGE for PHP-FPM, and
+// unix:///PATH and tcp://HOST:PORT for servers that tell everything to whoever connects, such as HAProxy and uWSGI.
 type Formatted struct {
 	Document `yaml:",inline"`
 	Format   string `yaml:"format" enum:"json,expvar,jolokia,keyvalue,csv,redis,memcached,nginx,apache,phpfpm,haproxy,prometheus,actuator"`
@@ -30,7 +31,7 @@ func parseDocument(text string) (Source, bool) {
 	case plus && kind == "phpfpm":
 		return Source{Preset: "php-fpm", URL: rest}, true
 	case plus && slices.Contains(preset.Names(), kind):
-		return Source{Preset: kind, URL: rest}, true
+		return Source{Preset: kind, URL: rest}, true // or of lines, which completePreset finds out
 	case plus && decode.Format(kind) != nil:
 		return Source{Kind: Kind{Document: &Formatted{Format: kind, Document: Document{URL: rest}}}}, true
 	}
@@ -40,8 +41,14 @@ func parseDocument(text string) (Source, bool) {
 // completePreset makes the kind of a source of preset and url.
 func (s *Source) completePreset() {
 	p, err := preset.Load(s.Preset)
-	if err == nil && s.URL != "" && s.Kind == (Kind{}) && p.Format != "" {
-		s.Document, s.URL = &Formatted{Format: p.Format, Document: Document{URL: s.URL}}, ""
+	if err == nil && s.URL != "" && s.Kind == (Kind{}) {
+		address, lines := strings.CutPrefix(s.URL, "statsd:")
+		switch {
+		case p.Format != "":
+			s.Document, s.URL = &Formatted{Format: p.Format, Document: Document{URL: s.URL}}, ""
+		case lines:
+			s.StatsD, s.URL = &Listen{Listen: []string{"udp:" + address}}, ""
+		}
 	}
 	if s.Document != nil && s.Document.MaxBytes == 0 {
 		s.Document.MaxBytes = 64 << 20
@@ -50,12 +57,16 @@ func (s *Source) completePreset() {
 
 func (s *Source) validatePreset(path string, p *conf.Problems) {
 	if s.Preset != "" {
-		if _, err := preset.Load(s.Preset); err != nil {
+		have, err := preset.Load(s.Preset)
+		switch {
+		case err != nil:
 			p.Add(path+".preset", err.Error(), "adapter-metrics preset list")
+		case have.Format == "" && s.StatsD == nil:
+			p.Add(path+".preset", s.Preset+" is for lines of StatsD", "preset: "+s.Preset+", statsd: {listen: [\"udp://:8125\"]}")
 		}
 	}
 	if s.URL != "" {
-		p.Add(path+".url", "goes with preset only, and with one that reads a document", "preset: redis")
+		p.Add(path+".url", "goes with preset only", "preset: redis")
 	}
 	if s.Document == nil {
 		return
@@ -65,8 +76,8 @@ func (s *Source) validatePreset(path string, p *conf.Problems) {
 	}
 	u, err := url.Parse(s.Document.URL)
 	switch {
-	case err != nil || !slices.Contains([]string{"http", "https", "http+unix", "file", "redis", "rediss", "memcached", "unix"}, u.Scheme):
-		p.Add(path+".document.url", "is no URL of a document", "http://127.0.0.1:8080/stats, redis://127.0.0.1:6379, memcached://127.0.0.1:11211, unix:///run/haproxy.sock or file:///data/stats")
+	case err != nil || !slices.Contains([]string{"http", "https", "http+unix", "file", "redis", "rediss", "memcached", "unix", "tcp", "fcgi", "fcgi+unix"}, u.Scheme):
+		p.Add(path+".document.url", "is no URL of a document", "http://127.0.0.1:8080/stats, redis://127.0.0.1:6379, memcached://127.0.0.1:11211, fcgi://127.0.0.1:9000/status, unix:///run/haproxy.sock, tcp://127.0.0.1:1717 or file:///data/stats")
 	case u.User != nil:
 		p.Add(path+".document.url", "has credentials in it", "basic_auth: {username: default, password: file:/run/secrets/redis}")
 	}

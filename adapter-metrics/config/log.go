@@ -1,13 +1,15 @@
 package config
 
 import (
+	"path/filepath"
+
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
 
 // Log says where log lines are and how they are taken apart; what becomes of them stands in the source's metrics.
 type Log struct {
-	Path      string `yaml:"path" doc:"The file; it may appear later and be rotated."`
+	Path      string `yaml:"path" doc:"The file, or a pattern such as /var/log/app/*.log; files may appear later and be rotated."`
 	Pattern   string `yaml:"pattern,omitempty" doc:"Literals with {field}, {bytes:int}, {rt:s} or {} between; {{ is a brace."`
 	Regex     string `yaml:"regex,omitempty" doc:"RE2 pattern with named groups, instead of pattern; many times slower."`
 	Format    string `yaml:"format,omitempty" enum:"json,logfmt" doc:"Instead of pattern: one object, or key=value pairs, a line."`
@@ -28,6 +30,9 @@ func (s *Source) validateLog(path string, p *conf.Problems) {
 	}
 	if s.Log.Path == "" {
 		p.Add(path+".log.path", "is missing", "path: /var/log/app/access.log")
+	}
+	if _, err := filepath.Match(s.Log.Path, ""); err != nil {
+		p.Add(path+".log.path", err.Error(), "/var/log/app/*.log")
 	}
 	if _, err := decode.NewLog(nil, nil, s.LogOptions()); err != nil {
 		p.Add(path+".log", err.Error(), "")

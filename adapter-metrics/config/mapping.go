@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"os"
+	"slices"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
@@ -46,6 +47,23 @@ func (s *Source) completeExporter(everywhere string) {
 		s.JQ, s.Rules, err = rules.JSONExporter(text, cmp.Or(s.JSON.Module, "default"))
 	}
 	s.exporterErr = err
+}
+
+// Files are the files that the configuration names and that are read with it: a change of one is a change of it.
+func (c *Config) Files() []string {
+	files := []string{c.Mapping, c.Exporter}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		switch {
+		case s.StatsD != nil:
+			files = append(files, s.StatsD.Mapping)
+		case s.Graphite != nil:
+			files = append(files, s.Graphite.Mapping)
+		case s.JSON != nil:
+			files = append(files, s.JSON.Exporter)
+		}
+	}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
 }
 
 func (l *Listen) validateMapping(path string, p *conf.Problems) {

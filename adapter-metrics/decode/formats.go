@@ -13,7 +13,7 @@ func formats() map[string]Decoder {
 	return map[string]Decoder{
 		"json":       JSON,
 		"expvar":     JSON,
-		"jolokia":    JSON,
+		"jolokia":    Jolokia,
 		"keyvalue":   KeyValue,
 		"csv":        CSV,
 		"redis":      Redis,

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -178,16 +177,8 @@ func (d *Log) Decode(p []byte) {
 	defer d.mu.Unlock()
 	var lines, good uint64
 	for len(p) > 0 {
-		line := p
-		if i := bytes.IndexByte(p, '\n'); i >= 0 {
-			line, p = p[:i], p[i+1:]
-		} else {
-			p = nil
-		}
-		if n := len(line); n > 0 && line[n-1] == '\r' {
-			line = line[:n-1]
-		}
-		if len(line) == 0 {
+		var line []byte
+		if line, p = nextLine(p); len(line) == 0 {
 			continue
 		}
 		lines++

@@ -20,7 +20,8 @@ type Mapper interface {
 
 // A Mapping is where the samples of one name go.
 type Mapping struct {
-	Drop   bool // counted as a sample, shown nowhere
+	Rule   string // pattern of the rule that said so, for people
+	Drop   bool   // counted as a sample, shown nowhere
 	Desc   series.Desc
 	Labels []sample.Label
 	Scale  float64 // multiplies each value, after milliseconds became seconds for a timer; 0 is 1
@@ -60,16 +61,8 @@ func (d *StatsD) Decode(p []byte) {
 	defer d.mu.Unlock()
 	var lines, good uint64
 	for len(p) > 0 {
-		line := p
-		if i := bytes.IndexByte(p, '\n'); i >= 0 {
-			line, p = p[:i], p[i+1:]
-		} else {
-			p = nil
-		}
-		if n := len(line); n > 0 && line[n-1] == '\r' {
-			line = line[:n-1]
-		}
-		if len(line) == 0 {
+		var line []byte
+		if line, p = nextLine(p); len(line) == 0 {
 			continue
 		}
 		lines++

@@ -35,37 +35,53 @@ func kindOf(t []byte) (sample.Kind, bool) {
 
 // resolve parses everything but the value and finds or makes the series.
 func (d *resolver) resolve(name, value, suffix []byte) (record, string) {
-	d.sample = sample.Sample{Path: d.sample.Path[:0], Labels: d.sample.Labels[:0], Text: value}
-	typ, fields, _ := bytes.Cut(suffix[1:], []byte{'|'})
-	kind, ok := kindOf(typ)
-	if !ok {
-		return record{}, whyType
-	}
-	d.sample.Kind = kind
-	d.sample.Value, d.sample.Numeric = parseNumber(value)
-	if !d.sample.Numeric && kind != sample.Set && bytes.IndexByte(value, ':') < 0 {
-		return record{}, badNumber(value) // before there is a series that never had a value
-	}
-	if d.path(d.nameTags(name)); len(d.sample.Path) == 0 {
-		return record{}, whyFormat
-	}
-	rate, ok := d.fields(fields)
-	if !ok {
-		return record{}, whyRate
+	rate, why := d.read(name, value, suffix)
+	if why != "" {
+		return record{}, why
 	}
 	r, why := d.target()
 	if why != "" || r.op == opDrop {
 		return r, why
 	}
+	if why := r.sampled(d.sample.Kind, rate); why != "" {
+		return record{}, why
+	}
+	return r, ""
+}
+
+// read makes a sample of a line.
+func (d *resolver) read(name, value, suffix []byte) (rate float64, why string) {
+	d.sample = sample.Sample{Path: d.sample.Path[:0], Labels: d.sample.Labels[:0], Text: value}
+	typ, fields, _ := bytes.Cut(suffix[1:], []byte{'|'})
+	kind, ok := kindOf(typ)
+	if !ok {
+		return 0, whyType
+	}
+	d.sample.Kind = kind
+	d.sample.Value, d.sample.Numeric = parseNumber(value)
+	if !d.sample.Numeric && kind != sample.Set && bytes.IndexByte(value, ':') < 0 {
+		return 0, badNumber(value) // before there is a series that never had a value
+	}
+	if d.path(d.nameTags(name)); len(d.sample.Path) == 0 {
+		return 0, whyFormat
+	}
+	if rate, ok = d.fields(fields); !ok {
+		return 0, whyRate
+	}
+	return rate, ""
+}
+
+// sampled lets one value of a record stand for all that a client left out.
+func (r *record) sampled(kind sample.Kind, rate float64) (why string) {
 	switch kind {
 	case sample.Counter:
 		r.scale /= rate
 	case sample.Timer, sample.Distribution:
 		if r.weight = 1 / rate; r.weight > series.MaxWeight {
-			return record{}, whyRate
+			return whyRate
 		}
 	}
-	return r, ""
+	return ""
 }
 
 // fields reads the optional parts of a line after its type: the sampling rate and tags.
@@ -132,20 +148,12 @@ func (d *resolver) path(name []byte) {
 
 // target asks the rules, else the default naming, and gets the series.
 func (d *resolver) target() (record, string) {
-	m, ok := Mapping{}, false
-	if d.mapper != nil {
-		if m, ok = d.mapper.Map(&d.sample); !ok {
-			d.src.Unmatched.Add(1)
-		}
-	}
-	if !ok {
-		m = DefaultMapping(&d.sample)
+	m, matched := d.mapping()
+	if !matched && d.mapper != nil {
+		d.src.Unmatched.Add(1)
 	}
 	if m.Drop {
 		return record{op: opDrop}, ""
-	}
-	if d.sample.Kind == sample.Set {
-		m.Desc.Type, m.Desc.Distinct = series.Gauge, true
 	}
 	f, err := d.store.Family(m.Desc)
 	if err != nil {
@@ -155,14 +163,33 @@ func (d *resolver) target() (record, string) {
 	if err != nil {
 		return record{}, whyRefused
 	}
-	r := record{x: x, scale: 1, weight: 1, op: operation(d.sample.Kind, f.Desc().Type)}
-	if m.Scale != 0 {
-		r.scale = m.Scale
+	return d.record(x, m.Scale), ""
+}
+
+// mapping is where the sample goes, and whether a rule said so.
+func (d *resolver) mapping() (m Mapping, matched bool) {
+	if d.mapper != nil {
+		m, matched = d.mapper.Map(&d.sample)
+	}
+	if !matched {
+		m = DefaultMapping(&d.sample)
+	}
+	if d.sample.Kind == sample.Set {
+		m.Desc.Type, m.Desc.Distinct = series.Gauge, true
+	}
+	return m, matched
+}
+
+// record is what the sample does to a series.
+func (d *resolver) record(x *series.Series, scale float64) record {
+	r := record{x: x, scale: 1, weight: 1, op: operation(d.sample.Kind, x.Family().Desc().Type)}
+	if scale != 0 {
+		r.scale = scale
 	}
 	if d.sample.Kind == sample.Timer {
 		r.scale /= 1000
 	}
-	return r, ""
+	return r
 }
 
 // operation is what a value of some kind does to a series of some type: rules may turn a

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,7 +96,8 @@ func baseUnit(name string) string {
 func (c *compiled) compileLabels() {
 	used := map[string]bool{}
 	eachReference(c.rule.Name, func(ref string) { used[ref] = true })
-	for name, value := range c.rule.Labels {
+	for _, name := range slices.Sorted(maps.Keys(c.rule.Labels)) {
+		value := c.rule.Labels[name]
 		l := label{name: name, template: value}
 		if field, ok := strings.CutPrefix(value, "."); ok && len(value) > 1 {
 			for strings.HasPrefix(field, ".") {
@@ -107,7 +109,6 @@ func (c *compiled) compileLabels() {
 		eachReference(value, func(ref string) { used[ref] = true })
 		c.labels = append(c.labels, l)
 	}
-	slices.SortFunc(c.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	for _, name := range c.rule.captures() {
 		if !used[name] && !numeric(name) {
 			c.captures = append(c.captures, name)

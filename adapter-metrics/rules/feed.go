@@ -65,15 +65,15 @@ func (f *Feed) Pop() {
 // Leaf takes the value that stands where the walk is.
 func (f *Feed) Leaf(s *sample.Sample) {
 	f.src.Samples.Add(1)
-	if m := f.known.find(f.key); m != nil && m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && f.again(m, s) {
+	if m := f.known.find(f.key); m != nil && m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && s.Dist == nil && f.again(m, s) {
 		return
 	}
 	for ; f.walked < len(f.path); f.walked++ {
 		f.walk.Push(f.path[f.walked])
 	}
-	f.steady, f.targets = len(s.Labels) == 0, f.targets[:0]
+	f.steady, f.targets = len(s.Labels) == 0 && s.Dist == nil, f.targets[:0]
 	matched := f.walk.Match(s, f.yield)
-	if !matched && s.Numeric {
+	if !matched && (s.Numeric || s.Metric != nil) {
 		f.unmatched()
 		o := f.walk.Default(s)
 		f.put(&o)
@@ -99,7 +99,7 @@ func (f *Feed) again(m *memo, s *sample.Sample) bool {
 	}
 	for i := range m.targets {
 		t := &m.targets[i]
-		v, ok, rule := s.Value*t.factor, true, (*Rule)(nil)
+		v, ok, rule := times(s.Value, t.factor), true, (*Rule)(nil)
 		if t.rule != nil {
 			rule = t.rule.rule
 			if t.x.Family().Desc().Type != series.Info {
@@ -133,7 +133,7 @@ func (f *Feed) put(o *Outcome) {
 		f.steady = false
 		return // counted there
 	}
-	if o.Desc.Type == series.StateSet {
+	if o.Desc.Type == series.StateSet && o.Text != nil {
 		_ = f.round.SetState(family, o.Labels, o.Rule.States, string(o.Text)) // counted there
 		return
 	}
@@ -142,8 +142,27 @@ func (f *Feed) put(o *Outcome) {
 		f.steady = false // so that each sample above a limit is counted
 		return
 	}
+	if o.Dist != nil {
+		if !x.SetDistribution(scaled(o.Dist, o.Factor, o.Desc.Type)) {
+			f.src.Problem("value_out_of_range", 1)
+		}
+		return
+	}
 	f.targets = append(f.targets, target{o.compiled, o.Factor, x})
 	f.assign(x, o.Rule, o.Value)
+}
+
+// scaled is a copy of a distribution, which is borrowed, in the unit of its rule.
+func scaled(d *sample.Dist, factor float64, t series.Type) *series.Distribution {
+	out := &series.Distribution{Count: d.Count, Sum: times(d.Sum, factor), Points: slices.Clone(d.Points)}
+	for i := range out.Points {
+		if t == series.Summary {
+			out.Points[i].Value = times(out.Points[i].Value, factor)
+		} else {
+			out.Points[i].At = times(out.Points[i].At, factor)
+		}
+	}
+	return out
 }
 
 // assign gives a series its value. An info has none.

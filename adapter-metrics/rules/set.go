@@ -14,10 +14,11 @@ type Outcome struct {
 	Drop   bool
 	Desc   *series.Desc
 	Labels []sample.Label
-	Value  float64 // valid when OK
-	OK     bool    // the value could be made a number, or its type needs none
-	Factor float64 // what Value was multiplied with
-	Text   []byte  // the active state of a stateset
+	Value  float64      // valid when OK
+	OK     bool         // the value could be made a number, or its type needs none
+	Factor float64      // what Value was multiplied with
+	Text   []byte       // the active state of a stateset
+	Dist   *sample.Dist // in place of Value, as the source has counted it; Factor is still to be applied
 
 	compiled *compiled
 }
@@ -132,11 +133,18 @@ func (w *Walk) apply(c *compiled, s *sample.Sample, yield func(*Outcome)) {
 	}
 	o.Desc = &w.desc
 	o.Labels = w.ruleLabels(c, s)
-	switch w.desc.Type {
-	case series.Info:
+	if s.Metric != nil {
+		w.describe(s, c.rule)
+	}
+	switch {
+	case w.desc.Type == series.Info:
 		o.Value, o.OK = 1, true
-	case series.StateSet:
+	case s.Kind == sample.State && w.desc.Type == series.StateSet:
+		o.Value, o.OK = s.Value, s.Value == 0 || s.Value == 1
+	case w.desc.Type == series.StateSet:
 		o.Text, o.OK = s.Text, true
+	case s.Kind == sample.Histogram || s.Kind == sample.Summary:
+		o.Dist, o.OK = s.Dist, s.Dist != nil && w.desc.Type == kindType(s.Kind, 0)
 	default:
 		o.Value, o.OK = c.number(s)
 	}
@@ -146,6 +154,11 @@ func (w *Walk) apply(c *compiled, s *sample.Sample, yield func(*Outcome)) {
 // rename fills the template of a name, or makes a name of the path when the rule gives none.
 func (w *Walk) rename(c *compiled, s *sample.Sample) {
 	w.desc.Name = string(c.expand(c.rule.Name, s))
+	if w.desc.Name == "" && s.Metric != nil {
+		u, _ := unitOf(c.rule.Unit)
+		w.desc.Name = withUnit(string(join(s.Path)), u.base)
+		return
+	}
 	if w.desc.Name == "" {
 		w.desc.Name, _ = nameOf(w.set.prefix, s.Path)
 	}
@@ -183,35 +196,4 @@ func (w *Walk) ruleLabels(c *compiled, s *sample.Sample) []sample.Label {
 	}
 	w.labels = append(out, s.Labels...)
 	return w.labels
-}
-
-// kindType is the type that a pushed sample has where its rule names none.
-func kindType(k sample.Kind, guessed series.Type) series.Type {
-	switch k {
-	case sample.Counter, sample.Total:
-		return series.Counter
-	case sample.Timer, sample.Distribution:
-		return series.Histogram
-	}
-	return guessed
-}
-
-// Default names a number that no rule describes.
-func (w *Walk) Default(s *sample.Sample) Outcome {
-	name, labels := nameOf(w.set.prefix, s.Path)
-	o := Outcome{Value: s.Value, OK: s.Numeric, Factor: 1}
-	if stem, u, ok := unitSuffix(name); ok {
-		name, o.Factor = withUnit(stem, u.base), u.factor
-		o.Value *= u.factor
-	}
-	w.desc = series.Desc{Name: harmless(name), Type: series.Gauge, Help: "Value at " + string(join(s.Path)) + " of the source."}
-	if len(labels) > 0 {
-		w.desc.Help = "Values of that name in the source's document."
-	}
-	if len(name) > 6 && name[len(name)-6:] == "_total" {
-		w.desc.Type = series.Counter
-	}
-	w.desc.Unit = baseUnit(w.desc.Name)
-	o.Desc, o.Labels = &w.desc, append(labels, s.Labels...)
-	return o
 }

@@ -91,6 +91,7 @@ func appendNode(list []*node, n *node) []*node {
 type trie struct {
 	root  *node
 	regex []*compiled // tried in order when no pattern matched
+	all   []*compiled // in the order of the configuration
 	count int
 }
 
@@ -101,6 +102,7 @@ func newTrie(list []Rule) (*trie, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.all = append(t.all, c)
 		if c.regex != nil {
 			t.regex = append(t.regex, c)
 			continue

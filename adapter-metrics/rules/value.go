@@ -22,7 +22,18 @@ func (c *compiled) number(s *sample.Sample) (float64, bool) {
 	case !ok:
 		v, ok = parseNumber(strings.TrimSpace(string(s.Text)))
 	}
-	return v * c.factor, ok
+	return times(v, c.factor), ok
+}
+
+// times multiplies. With 0.001 and the like it divides by 1000, which rounds once and not twice: 679 ms are 0.679 s.
+func times(v, factor float64) float64 {
+	if factor == 1 {
+		return v
+	}
+	if d := math.Round(1 / factor); d > 1 && 1/d == factor {
+		return v / d
+	}
+	return v * factor
 }
 
 func parser(name string) func(string) (float64, bool) {

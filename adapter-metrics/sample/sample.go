@@ -19,11 +19,17 @@ const (
 	Set                      // a member of a set of distinct values; the member is Text (StatsD s)
 	Event                    // something that happened once (DogStatsD _e)
 	Check                    // the state of a service check, 0 to 3 (DogStatsD _sc)
+	Histogram                // a histogram that the source has counted; Dist has it
+	Summary                  // a summary that the source has counted; Dist has it
+	Info                     // its labels are all there is to it
+	State                    // one state of a state set; the label called like the metric names it
+	Untyped                  // the source has types, and says that it knows none
 )
 
 // String returns the kind's name as explain prints it.
 func (k Kind) String() string {
-	names := [...]string{"value", "counter", "total", "gauge", "gauge change", "timer", "distribution", "set", "event", "service check"}
+	names := [...]string{"value", "counter", "total", "gauge", "gauge change", "timer", "distribution", "set", "event", "service check",
+		"histogram", "summary", "info", "state", "untyped"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -47,7 +53,23 @@ type Sample struct {
 	Kind    Kind
 	Labels  []Label // tags that the source itself attached (DogStatsD, Graphite)
 	Fields  Fields  // what stands around the value; nil when the source has no such notion
+	Metric  *Metric // what a source of ready-made metrics says of this one; nil for all others
+	Dist    *Dist   // of a Histogram or Summary; nil when its lines make none
 }
+
+// A Metric is how a source of ready-made metrics describes one. Its name is the only segment of the path, and stays
+// as it is where no rule gives another.
+type Metric struct{ Help, Unit string }
+
+// A Dist is a histogram or summary that the source has counted itself.
+type Dist struct {
+	Count  uint64
+	Sum    float64
+	Points []Point // ascending; a histogram's without +Inf
+}
+
+// A Point is one bound of a histogram with the count at or below it, or one quantile of a summary with its value.
+type Point struct{ At, Value float64 }
 
 // Fields finds what stands beside or above a sample. It is asked only while the
 // sample is being handled and is not safe for concurrent use.

@@ -3,6 +3,8 @@ package series
 import (
 	"math"
 	"sync"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 )
 
 // Native histograms start at schema 3 (9 % wide buckets) and keep at most 160 buckets
@@ -71,7 +73,7 @@ func search(bounds []float64, v float64) int {
 
 // A Point is one bound of a ready-made histogram with the count at or below it, or one
 // quantile of a summary with its value.
-type Point struct{ At, Value float64 }
+type Point = sample.Point
 
 // A Distribution is a histogram or summary as it is shown.
 type Distribution struct {

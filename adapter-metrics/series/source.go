@@ -167,13 +167,28 @@ func (p *Pull) Commit() {
 }
 
 // Clear removes all series of the source.
-func (src *Source) Clear() {
+func (src *Source) Clear() { src.Retain(func(*Series) bool { return false }) }
+
+// Retain removes all series of the source but those that keep wants. A series that stands for others stays while one of its
+// family does.
+func (src *Source) Retain(keep func(*Series) bool) {
 	var gone []*Series
 	for _, f := range src.store.Families() {
+		var other *Series
+		kept := false
 		for _, x := range f.List() {
-			if x.src == src {
+			switch {
+			case x.src != src:
+			case x.Other():
+				other = x
+			case keep(x):
+				kept = true
+			default:
 				gone = append(gone, x)
 			}
+		}
+		if other != nil && !kept {
+			gone = append(gone, other)
 		}
 	}
 	src.store.remove(gone)

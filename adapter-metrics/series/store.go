@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 )
 
 // Limits bound what a Store keeps. Zero values mean the default.
@@ -155,6 +157,26 @@ func (s *Store) equal(d *Desc) *Family {
 		return f
 	}
 	return nil
+}
+
+// Find returns the series that samples of that description and labels go to, nil when there is none yet.
+func (s *Store) Find(d Desc, src *Source, labels ...sample.Label) *Series {
+	if d.complete() != nil {
+		return nil
+	}
+	scratch := src.scratch()
+	defer src.release(scratch)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	f := s.equal(&d)
+	if f == nil {
+		return nil
+	}
+	key, err := f.key(scratch, src, labels)
+	if err != nil {
+		return nil
+	}
+	return s.index[string(key)]
 }
 
 // register puts a family into the table, or returns the equal one that is there.

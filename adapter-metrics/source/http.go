@@ -32,6 +32,16 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("read document: longer than %d bytes (raise max_bytes)", e.Limit)
 }
 
+// StaleError says that a file has not been written for longer than it may be.
+type StaleError struct {
+	Path string
+	Age  time.Duration
+}
+
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("read %s: last written %s ago (has its writer died? see max_age)", e.Path, e.Age.Round(time.Second))
+}
+
 // StatusError says that the app answered with an HTTP error.
 type StatusError struct{ Status string }
 
@@ -50,6 +60,7 @@ func Reason(err error) string {
 	var large *TooLargeError
 	var status *StatusError
 	var credentials *CredentialsError
+	var stale *StaleError
 	var verify *tls.CertificateVerificationError
 	var network *net.OpError
 	switch {
@@ -59,6 +70,8 @@ func Reason(err error) string {
 		return "too_large"
 	case errors.As(err, &status):
 		return "status"
+	case errors.As(err, &stale):
+		return "stale"
 	case errors.As(err, &credentials):
 		return "credentials"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
@@ -79,7 +92,9 @@ func Reason(err error) string {
 type HTTPOptions struct {
 	URL   string // http://, https://, or http+unix:///path/of.sock:/path
 	Limit int64  // bytes
-	TLS   *tlsfile.Client
+	// Accept, when set, says which formats are wanted, best first.
+	Accept string
+	TLS    *tlsfile.Client
 	// Sign, when set, puts credentials on each request.
 	Sign func(*http.Request) error
 	Log  *slog.Logger
@@ -131,11 +146,18 @@ func (h *HTTP) Watch(ctx context.Context) {
 
 // Fetch implements Fetcher.
 func (h *HTTP) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.o.URL, nil)
+	return h.get(ctx, h.o.URL, buf)
+}
+
+func (h *HTTP) get(ctx context.Context, address string, buf []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return buf, err
 	}
 	request.Header.Set("User-Agent", "adapter-metrics")
+	if h.o.Accept != "" {
+		request.Header.Set("Accept", h.o.Accept)
+	}
 	if h.o.Sign != nil {
 		if err := h.o.Sign(request); err != nil {
 			return buf, &CredentialsError{err}
@@ -158,8 +180,9 @@ func (h *HTTP) Close() { h.client.CloseIdleConnections() }
 
 // File reads a file on a shared volume anew each time.
 type File struct {
-	Path  string
-	Limit int64
+	Path   string
+	Limit  int64
+	MaxAge time.Duration // 0: any
 }
 
 // Fetch implements Fetcher.
@@ -169,6 +192,11 @@ func (f File) Fetch(_ context.Context, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && f.MaxAge > 0 {
+		if age := time.Since(info.ModTime()); age > f.MaxAge {
+			return buf, &StaleError{Path: f.Path, Age: age}
+		}
+	}
 	return readAll(file, buf, f.Limit)
 }
 
