@@ -3,9 +3,13 @@ package preset_test
 import (
 	"bytes"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 
@@ -14,9 +18,15 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/preset"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-// page is what a recorded document becomes under a preset.
+func TestMain(m *testing.M) {
+	kittest.RegisterUpdate()
+	kittest.Main(m, nil)
+}
+
+// page is what a recorded document, or recorded lines, become under a preset.
 func page(t *testing.T, name string) string {
 	t.Helper()
 	p, err := preset.Load(name)
@@ -27,22 +37,41 @@ func page(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := rules.New(p.Rules, "app")
+	set, err := rules.New(p.Rules, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	store := series.New(series.Options{Refused: func(err error) { t.Errorf("%s: %v", name, err) }})
-	feed := set.Feed(store, store.Source(name))
-	feed.Begin()
-	if err := decode.Format(p.Format)(doc, feed); err != nil {
-		t.Fatal(err)
+	src := store.Source(name)
+	if p.Format == "" {
+		decode.NewStatsD(store, src, set.Mapper()).Decode(doc)
+	} else {
+		feed := set.Feed(store, src)
+		feed.Begin()
+		if err := decode.Format(p.Format)(doc, feed); err != nil {
+			t.Fatal(err)
+		}
+		feed.Commit()
 	}
-	feed.Commit()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(store)
+	if n, _ := testutil.GatherAndCount(registry, "adapter_parse_errors_total"); n > 0 {
+		t.Errorf("%s: there are values that could not be used", name)
+	}
 	var b bytes.Buffer
 	if err := expose.New(store, nil, nil).Write(&b, expfmt.FmtText); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// What each recorded document becomes stands beside it.
+func TestPresets_MakeThePageThatStandsBesideTheRecordedDocument(t *testing.T) {
+	for _, name := range preset.Names() {
+		if name != "apache" && name != "haproxy" { // of which the real servers speak, in make test-real
+			kittest.Golden(t, name+".prom", page(t, name))
+		}
+	}
 }
 
 func TestPresets_LoadCompileAndNameAKnownFormat(t *testing.T) {
@@ -51,7 +80,7 @@ func TestPresets_LoadCompileAndNameAKnownFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := rules.New(p.Rules, ""); err != nil || decode.Format(p.Format) == nil || p.About == "" || p.URL == "" {
+		if _, err := rules.New(p.Rules, ""); err != nil || p.Format != "" && decode.Format(p.Format) == nil || p.Format == "" && !strings.HasPrefix(p.URL, "statsd:") || p.About == "" || p.URL == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -65,16 +94,46 @@ func TestShow_NamesTheNearestPreset(t *testing.T) {
 
 // The exporters' names are kept even where the linter would have others.
 func TestPresets_PromlintFindsOnlyWhatTheExportersNamesBring(t *testing.T) {
-	for _, name := range []string{"redis", "memcached", "nginx", "php-fpm"} {
+	known := regexp.MustCompile(`_duration_sec|jvm_gc_collection_seconds_count|(jvm_gc_pause|http_server_requests)_seconds_count|go_gc_duration_seconds_count|system_cpu_count|puma_requests_count|envoy_\w+_total`)
+	for _, name := range preset.Names() {
+		if name == "apache" || name == "haproxy" {
+			continue
+		}
 		problems, err := promlint.New(strings.NewReader(page(t, name))).Lint()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range problems {
-			if !strings.HasSuffix(p.Metric, "_duration_sec") {
+			if !known.MatchString(p.Metric) {
 				t.Errorf("%s: %s %s", name, p.Metric, p.Text)
 			}
 		}
+	}
+}
+
+// client_golang itself says how it names and types what expvar's memstats hold.
+func TestExpvar_NamesAndTypesAreClientGolangs(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]string{}
+	for _, f := range families {
+		types[f.GetName()] = strings.ToLower(f.GetType().String())
+	}
+	n := 0
+	for line := range strings.Lines(page(t, "expvar")) {
+		words := strings.Fields(line)
+		if words[1] == "TYPE" && strings.HasPrefix(words[2], "go_memstats_") && words[2] != "go_memstats_gc_cpu_fraction" {
+			if n++; types[words[2]] != words[3] {
+				t.Errorf("%s is a %s, client_golang has %q", words[2], words[3], types[words[2]])
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d metrics", n)
 	}
 }
 
