@@ -23,8 +23,13 @@ const explainWait = 5 * time.Second // for names to be resolved
 
 // explain shows where one request would go: METHOD URL [-H 'name: value']... It resolves names and sends nothing.
 func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
-	if len(in.Args) > 0 && (in.Args[0] == "redis" || in.Args[0] == "memcached") {
-		return explainShard(ctx, c, in)
+	if len(in.Args) > 0 {
+		switch in.Args[0] {
+		case "redis", "memcached":
+			return explainShard(ctx, c, in)
+		case "forward":
+			return explainForward(ctx, c, in)
+		}
 	}
 	method, target, header, err := parseSample(in.Args)
 	if err != nil {
@@ -34,7 +39,10 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	if l == nil {
 		return kit.Usage("no listener at %s (known: %s)", target.Host, strings.Join(addresses(c), ", "))
 	}
-	env := upstream.Env{Log: in.Env.Log, Secrets: in.Env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: explainWait}
+	if l.Protocol != "http" {
+		return kit.Usage("the listener at %s speaks %s, which has no requests to explain", l.Address, l.Protocol)
+	}
+	env := upstream.Env{Log: in.Env.Log, Secrets: in.Env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: func() time.Duration { return explainWait }}
 	ups := map[string]*upstream.Upstream{}
 	for _, name := range c.UpstreamNames() {
 		u, err := upstream.New(name, *c.Upstreams[name], env)
@@ -57,7 +65,7 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	}
 	d := table.Match(q)
 	up := d.Upstream.(*upstream.Upstream)
-	fmt.Fprintf(in.Stdout, "route     %s\nupstream  %s  %s\n", rule, up.Name(), up.Config().URL)
+	fmt.Fprintf(in.Stdout, "route     %s\n%supstream  %s  %s\n", rule.Text, rule.Share(), up.Name(), up.Config().URL)
 	picked, err := up.Choose(ctx, layer7.Pick{Hash: d.Hash, Hashed: d.Hashed})
 	if err != nil {
 		fmt.Fprintf(in.Stdout, "endpoints none: %v\n", err)
@@ -69,11 +77,11 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 		}
 		fmt.Fprintf(in.Stdout, "endpoint %s%s  %s\n", mark, e.Address(), e.State())
 	}
-	explainChanges(in, up, d)
+	explainChanges(in, up, rule, d)
 	return nil
 }
 
-func explainChanges(in kit.Invocation, up *upstream.Upstream, d layer7.Decision) {
+func explainChanges(in kit.Invocation, up *upstream.Upstream, rule route.Rule, d layer7.Decision) {
 	s := up.Settings()
 	host := s.Host
 	if host == "" {
@@ -88,6 +96,7 @@ func explainChanges(in kit.Invocation, up *upstream.Upstream, d layer7.Decision)
 			fmt.Fprintf(in.Stdout, "header    %s: set\n", name)
 		}
 	}
+	explainExtras(in, up, rule)
 	engine := "HTTP/1.1 → HTTP/1.1"
 	if d.Handover {
 		engine = "net/http"
@@ -107,6 +116,23 @@ func explainChanges(in kit.Invocation, up *upstream.Upstream, d layer7.Decision)
 	c := up.Config()
 	fmt.Fprintf(in.Stdout, "engine    %s\ntimers    connect %s, TLS %s, head %s, idle %s, total %s\ntries     %d at most, within the budget\n", engine,
 		either(c.ConnectTimeout.D(), 2*time.Second), either(c.TLSTimeout.D(), 5*time.Second), either(s.Header, time.Minute), either(s.Idle, 5*time.Minute), text, tries)
+}
+
+// explainExtras tells of what only some requests meet.
+func explainExtras(in kit.Invocation, up *upstream.Upstream, rule route.Rule) {
+	c := up.Config()
+	if m := rule.Mirror; m != nil {
+		fmt.Fprintf(in.Stdout, "mirror    %v %% of the requests, copied to %s\n", m.Percent, m.To.Settings().Name)
+	}
+	if f := c.Fault; f != nil {
+		fmt.Fprintf(in.Stdout, "fault     %v %% of the requests: delay %s, status %d, abort %v\n", f.Percent, f.Delay.D(), f.Status, f.Abort)
+	}
+	if h := c.Hedge; h != nil {
+		fmt.Fprintf(in.Stdout, "hedge     a second endpoint is asked after %s\n", h.After)
+	}
+	if c.Via != "" {
+		fmt.Fprintf(in.Stdout, "via       %s\n", c.Via)
+	}
 }
 
 func either(d, otherwise time.Duration) time.Duration {

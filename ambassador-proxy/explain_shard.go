@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 
@@ -26,7 +27,7 @@ func explainShard(ctx context.Context, c *config.Config, in kit.Invocation) erro
 		return kit.Usage("explain: %s", why)
 	}
 	l := &c.Listeners[i]
-	env := upstream.Env{Log: in.Env.Log, Secrets: in.Env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: explainWait}
+	env := upstream.Env{Log: in.Env.Log, Secrets: in.Env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: func() time.Duration { return explainWait }}
 	up, err := upstream.New(l.To, *c.Upstreams[l.To], env)
 	if err != nil {
 		return err

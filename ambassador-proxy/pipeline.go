@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit"
@@ -15,13 +15,9 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/forward"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer4"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/observe"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/route"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/shard"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
@@ -29,37 +25,33 @@ import (
 
 // service is the running ambassador: listen → route → layer7 | layer4 | shard | forward → upstream.
 type service struct {
-	env     kit.Env
-	shared  upstream.Env
-	metrics *observe.Metrics
-	shards  *shard.Metrics
-	limit   *listen.Limit
-	done    chan struct{}
+	env         kit.Env
+	shared      upstream.Env
+	metrics     *observe.Metrics
+	shards      *shard.Metrics
+	limit       *listen.Limit
+	startupWait atomic.Int64 // nanoseconds
+	done        chan struct{}
 
 	mu        sync.Mutex
 	upstreams map[string]*upstream.Upstream
-	front     map[string]*front // by listener address
-	retired   []*upstream.Upstream
-}
-
-// front is one listener with its engines.
-type front struct {
-	config config.Listener
-	socks  *listen.Listener
-	route  route.Switch
-	h1     *layer7.H1
-	std    *layer7.Std
-	l4     *layer4.Proxy
-	egress *forward.Proxy
-	shard  *shard.Proxy
+	front     map[string]*front    // by listener address
+	gone      []*front             // closed by a reload, with connections that live on
+	retired   []*upstream.Upstream // replaced by a reload, with requests that finish
 }
 
 func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
+	return serve(c, env, &discover.DNS{})
+}
+
+// serve starts the ambassador with a way to ask for names.
+func serve(c *config.Config, env kit.Env, dns *discover.DNS) (*service, error) {
 	s := &service{
 		env: env, metrics: observe.NewMetrics(env.Metrics), shards: shard.NewMetrics(env.Metrics), limit: &listen.Limit{}, done: make(chan struct{}),
 		upstreams: map[string]*upstream.Upstream{}, front: map[string]*front{},
-		shared: upstream.Env{Log: env.Log, Secrets: env.Secrets, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: c.StartupWait.D()},
 	}
+	s.shared = upstream.Env{Log: env.Log, Secrets: env.Secrets, Health: health.NewRegistry(), DNS: dns,
+		StartupWait: func() time.Duration { return time.Duration(s.startupWait.Load()) }}
 	env.Metrics.MustRegister(observe.NewUpstreams(s.all, s.limit))
 	if err := s.apply(c); err != nil {
 		_ = s.Close()
@@ -73,12 +65,11 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 func (s *service) apply(c *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit.Set(c.MaxConnections)
 	next, fresh, err := s.nextUpstreams(c)
 	if err != nil {
 		return err
 	}
-	tables, opened, err := s.nextFronts(c, next)
+	goals, opened, err := s.nextFronts(c, next)
 	if err != nil {
 		for _, u := range fresh {
 			u.Close()
@@ -88,21 +79,25 @@ func (s *service) apply(c *config.Config) error {
 		}
 		return err
 	}
-	log := observe.NewAccessLog(os.Stdout, c.AccessLog)
-	wanted := map[string]bool{}
-	for i := range c.Listeners {
-		l := &c.Listeners[i]
-		wanted[l.Address] = true
-		if f := opened[l.Address]; f != nil {
-			s.front[l.Address] = f
-			s.serve(f, tables[l.Address], next[l.To], s.metrics.Listener(l.Address, log))
-			continue
-		}
-		s.front[l.Address].swap(l, tables[l.Address], next[l.To])
+	s.limit.Set(c.MaxConnections)
+	s.startupWait.Store(int64(c.StartupWait.D()))
+	s.metrics.Log(observe.NewAccessLog(os.Stdout, c.AccessLog))
+	for address, f := range opened {
+		s.front[address] = f
 	}
+	for address, to := range goals {
+		s.front[address].lead(to, s.engineFor)
+	}
+	s.retire(goals, next)
+	return nil
+}
+
+// retire lets go of what the new configuration does not have.
+func (s *service) retire(goals map[string]goal, next map[string]*upstream.Upstream) {
 	for address, f := range s.front {
-		if !wanted[address] {
+		if _, wanted := goals[address]; !wanted {
 			f.socks.Close() // its connections live on until the app closes them
+			s.gone = append(s.gone, f)
 			delete(s.front, address)
 		}
 	}
@@ -113,7 +108,8 @@ func (s *service) apply(c *config.Config) error {
 		}
 	}
 	s.upstreams = next
-	return nil
+	s.gone = slices.DeleteFunc(s.gone, (*front).ended)
+	s.retired = slices.DeleteFunc(s.retired, (*upstream.Upstream).Unused)
 }
 
 // nextUpstreams keeps those whose configuration did not change, with their pools and statistics.
@@ -137,99 +133,26 @@ func (s *service) nextUpstreams(c *config.Config) (next map[string]*upstream.Ups
 	return next, fresh, nil
 }
 
-func (s *service) nextFronts(c *config.Config, next map[string]*upstream.Upstream) (tables map[string]*route.Table, opened map[string]*front, err error) {
-	tables, opened = map[string]*route.Table{}, map[string]*front{}
+// nextFronts compiles the routes of each listener, and opens the sockets of those that are new.
+func (s *service) nextFronts(c *config.Config, next map[string]*upstream.Upstream) (goals map[string]goal, opened map[string]*front, err error) {
+	goals, opened = map[string]goal{}, map[string]*front{}
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if tables[l.Address], err = route.New(l, next); err != nil {
-			return tables, opened, err
+		table, err := route.New(l, next)
+		if err != nil {
+			return nil, opened, err
 		}
-		have := s.front[l.Address]
-		if have != nil && have.config.Protocol == l.Protocol {
+		goals[l.Address] = goal{l, table, next[l.To]}
+		if s.front[l.Address] != nil {
 			continue
-		}
-		if have != nil {
-			return tables, opened, fmt.Errorf("listener %s: its protocol changes only with a restart", l.Address)
 		}
 		socks, err := listen.Bind(l.Address, s.limit)
 		if err != nil {
-			return tables, opened, err
+			return nil, opened, err
 		}
-		opened[l.Address] = &front{config: *l, socks: socks}
+		opened[l.Address] = newFront(l, socks)
 	}
-	return tables, opened, nil
-}
-
-// serve starts the engines of a new listener.
-func (s *service) serve(f *front, t *route.Table, up *upstream.Upstream, o *observe.Listener) {
-	switch f.config.Protocol {
-	case "forward":
-		f.egress = forward.New(f.config.Allow, func(_ string, why reason.Reason, in, out int64) { o.Connection("", why, in, out) })
-		f.socks.Serve(f.egress.Serve)
-		return
-	case "tcp":
-		f.l4 = layer4.New(up, f.config.IdleTimeout.D(), o.Connection)
-		f.socks.Serve(f.l4.Serve)
-		return
-	case "redis", "memcached":
-		f.shard = shard.New(shard.Config{Upstream: up, Metrics: s.shards, Secrets: s.env.Secrets, Command: int(f.config.MaxBody)})
-		f.socks.Serve(f.shard.Serve)
-		return
-	}
-	f.route.Set(t)
-	f.std = layer7.NewStd(layer7.StdConfig{Route: &f.route, Observer: o, Body: int64(f.config.MaxBody),
-		HeadTimeout: f.config.HeadTimeout.D(), ClientIdle: f.config.IdleTimeout.D()})
-	f.h1 = layer7.NewH1(layer7.H1Config{Route: &f.route, Observer: o, Other: func(c net.Conn) { f.std.Serve(c) },
-		Body: int64(f.config.MaxBody), HeadTimeout: f.config.HeadTimeout.D(), ClientIdle: f.config.IdleTimeout.D()})
-	f.socks.Serve(f.h1.Serve)
-}
-
-func (f *front) swap(l *config.Listener, t *route.Table, up *upstream.Upstream) {
-	switch {
-	case f.egress != nil:
-		f.egress.Set(l.Allow)
-	case f.l4 != nil:
-		f.l4.Set(up)
-	case f.shard != nil:
-		f.shard.Set(up)
-	default:
-		f.route.Set(t)
-	}
-}
-
-// busy is how much is under way, and when there was something last.
-func (f *front) busy() (connections, requests int, last time.Time) {
-	switch {
-	case f.egress != nil:
-		return f.egress.Busy(), 0, f.egress.LastActivity()
-	case f.l4 != nil:
-		return f.l4.Busy(), 0, f.l4.LastActivity()
-	case f.shard != nil:
-		connections, requests = f.shard.Busy()
-		return connections, requests, f.shard.LastActivity()
-	}
-	c1, r1 := f.h1.Busy()
-	c2, r2 := f.std.Busy()
-	last = f.h1.LastActivity()
-	if t := f.std.LastActivity(); t.After(last) {
-		last = t
-	}
-	return c1 + c2, r1 + r2, last
-}
-
-func (f *front) close() {
-	f.socks.Close()
-	switch {
-	case f.egress != nil:
-		f.egress.Close()
-	case f.l4 != nil:
-		f.l4.Close()
-	case f.shard != nil:
-		f.shard.Close()
-	default:
-		f.std.Close()
-		f.h1.Close()
-	}
+	return goals, opened, nil
 }
 
 // Reload swaps to a new configuration.
@@ -241,12 +164,9 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 		return nil
 	}
 	left := 0
-	for _, f := range s.fronts() {
-		connections, requests, _ := f.busy()
+	for _, f := range s.everyFront() {
+		_, requests, _ := f.busy()
 		left += requests
-		if f.l4 != nil || f.egress != nil {
-			left += connections / 2
-		}
 	}
 	if left == 0 {
 		return nil
@@ -255,7 +175,7 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 }
 
 func (s *service) lastActivity() (last time.Time) {
-	for _, f := range s.fronts() {
+	for _, f := range s.everyFront() {
 		if _, _, t := f.busy(); t.After(last) {
 			last = t
 		}
@@ -270,8 +190,16 @@ func (s *service) fronts() []*front {
 	for _, f := range s.front {
 		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b *front) int { return compare(a.config.Address, b.config.Address) })
+	slices.SortFunc(all, func(a, b *front) int { return strings.Compare(a.address, b.address) })
 	return all
+}
+
+// everyFront is also those that accept nothing any more.
+func (s *service) everyFront() []*front {
+	all := s.fronts()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(all, s.gone...)
 }
 
 func (s *service) all() []*upstream.Upstream {
@@ -281,13 +209,13 @@ func (s *service) all() []*upstream.Upstream {
 	for _, u := range s.upstreams {
 		all = append(all, u)
 	}
-	slices.SortFunc(all, func(a, b *upstream.Upstream) int { return compare(a.Name(), b.Name()) })
+	slices.SortFunc(all, func(a, b *upstream.Upstream) int { return strings.Compare(a.Name(), b.Name()) })
 	return all
 }
 
 // Close ends everything at once.
 func (s *service) Close() error {
-	for _, f := range s.fronts() {
+	for _, f := range s.everyFront() {
 		f.close()
 	}
 	for _, u := range append(s.all(), s.retired...) {

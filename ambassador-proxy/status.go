@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
@@ -10,14 +9,12 @@ import (
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
 )
 
-func compare(a, b string) int { return strings.Compare(a, b) }
-
 // Status are the facts of the status page: listener → upstream → endpoint with its health.
 func (s *service) Status() admin.Status {
 	listeners := admin.Section{Title: "Listeners", Columns: []string{"listener", "protocol", "connections", "requests in flight"}}
 	for _, f := range s.fronts() {
 		connections, requests, _ := f.busy()
-		listeners.Rows = append(listeners.Rows, admin.Row{State: "ok", Cells: []string{f.config.Address, f.config.Protocol, fmt.Sprint(connections), fmt.Sprint(requests)}})
+		listeners.Rows = append(listeners.Rows, admin.Row{State: "ok", Cells: []string{f.address, f.settings().Protocol, fmt.Sprint(connections), fmt.Sprint(requests)}})
 	}
 	upstreams := admin.Section{Title: "Upstreams", Columns: []string{"upstream", "healthy", "out", "p50", "p99", "waiting", "retry tokens", "name lookup"}}
 	endpoints := admin.Section{Title: "Endpoints", Columns: []string{"upstream", "endpoint", "state", "latency", "in flight", "connections"}}

@@ -5,7 +5,6 @@ package discover
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -33,19 +32,12 @@ type Answer struct {
 	TTL       time.Duration
 }
 
-func (a *Answer) shorten(ttl time.Duration) {
-	if ttl > 0 && (a.TTL == 0 || ttl < a.TTL) {
-		a.TTL = ttl
-	}
-}
-
 const (
 	minTTL      = time.Second
 	maxTTL      = time.Minute
 	unknownTTL  = 5 * time.Second // /etc/hosts, a file, an answer over TCP
 	lookupLimit = 5 * time.Second
-	emptyHold   = 30 * time.Second // how long an empty answer is not believed
-	earlyPause  = time.Second      // between lookups that failures ask for
+	earlyPause  = time.Second // between lookups that failures ask for
 )
 
 // Watcher follows one target.
@@ -58,6 +50,11 @@ type Watcher struct {
 	early   chan struct{}
 	good    atomic.Int64 // Unix nanoseconds of the last good answer
 	failure atomic.Pointer[error]
+
+	// Of Resolve, which one goroutine calls.
+	list  memory[Address]            // of a file
+	srv   memory[place]              //
+	hosts map[place]*memory[Address] // by the name that was resolved
 }
 
 // New follows t; update gets each new set, in order, from one goroutine; result counts lookups.
@@ -90,30 +87,21 @@ func (w *Watcher) Err() error {
 // Run follows the target until ctx ends.
 func (w *Watcher) Run(ctx context.Context) {
 	var last []Address
-	emptySince := time.Time{}
 	for {
 		answer, err := w.Resolve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		now := time.Now()
 		pause := clamp(answer.TTL)
-		switch {
-		case err != nil:
+		if err != nil {
 			w.failed(err)
 			pause = minTTL
-		case len(answer.Addresses) == 0 && len(last) > 0 && (emptySince.IsZero() || now.Sub(emptySince) < emptyHold):
-			if emptySince.IsZero() {
-				emptySince = now
-			}
-			w.failed(errors.New("empty answer"))
-		default:
-			emptySince = time.Time{}
-			w.succeeded(now)
-			if !slices.Equal(answer.Addresses, last) {
-				last = answer.Addresses
-				w.update(last)
-			}
+		} else {
+			w.succeeded(time.Now())
+		}
+		if !slices.Equal(answer.Addresses, last) {
+			last = answer.Addresses
+			w.update(last)
 		}
 		if !w.static() || err != nil {
 			w.sleep(ctx, pause)
@@ -185,7 +173,8 @@ func clamp(ttl time.Duration) time.Duration {
 	return ttl - ttl/10 + rand.N(ttl/5+1)
 }
 
-// Resolve asks once. The addresses are sorted, so that equal sets are equal.
+// Resolve asks once. What fails stands there with its last good answer, and the error says so. The addresses are sorted, so
+// that equal sets are equal.
 func (w *Watcher) Resolve(ctx context.Context) (answer Answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
@@ -193,16 +182,17 @@ func (w *Watcher) Resolve(ctx context.Context) (answer Answer, err error) {
 	case config.FromSocket:
 		answer.Addresses = []Address{{Addr: "unix:" + w.target.Path, Name: "localhost", Weight: 1}}
 	case config.FromFile:
-		answer.Addresses, err = readFile(w.target.Path)
+		lines, readErr := readFile(w.target.Path)
+		answer.Addresses, err = w.list.recall(lines, readErr, time.Now())
 		answer.TTL = minTTL
 	case config.FromSRV:
-		answer, err = w.dns.SRV(ctx, w.target.Hosts[0].Host)
+		answer, err = w.services(ctx, w.target.Hosts[0].Host)
 	default:
-		hosts := make([][2]string, len(w.target.Hosts))
+		places := make([]place, len(w.target.Hosts))
 		for i, h := range w.target.Hosts {
-			hosts[i] = [2]string{h.Host, h.Port}
+			places[i] = place{host: h.Host, port: h.Port, weight: 1}
 		}
-		answer, err = w.dns.Hosts(ctx, hosts)
+		answer, err = w.addresses(ctx, places)
 	}
 	slices.SortFunc(answer.Addresses, func(a, b Address) int { return strings.Compare(a.Addr, b.Addr) })
 	answer.Addresses = slices.CompactFunc(answer.Addresses, func(a, b Address) bool { return a.Addr == b.Addr })

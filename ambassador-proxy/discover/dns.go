@@ -3,6 +3,8 @@ package discover
 import (
 	"context"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,50 +18,26 @@ import (
 type DNS struct {
 	// Server replaces the servers of resolv.conf, for tests; host:port.
 	Server string
+	routed func(netip.Addr) bool // nil: the kernel is asked
 }
 
-// Hosts resolves A and AAAA of every host.
-func (d *DNS) Hosts(ctx context.Context, hosts [][2]string) (Answer, error) {
-	answer := Answer{}
-	for _, h := range hosts {
-		ips, ttl, err := d.lookup(ctx, h[0])
-		if err != nil {
-			return Answer{}, err
-		}
-		answer.shorten(ttl)
-		for _, ip := range ips {
-			answer.Addresses = append(answer.Addresses, Address{Addr: net.JoinHostPort(ip, h[1]), Name: h[0], Weight: 1})
-		}
-	}
-	return answer, nil
-}
-
-// SRV resolves service records, and the addresses of their targets. Only the best priority counts.
-func (d *DNS) SRV(ctx context.Context, name string) (Answer, error) {
-	resolver, ttl := d.resolver()
+// services resolves service records. Only the best priority counts.
+func (d *DNS) services(ctx context.Context, name string) (all []place, ttl time.Duration, err error) {
+	resolver, seen := d.resolver()
 	_, records, err := resolver.LookupSRV(ctx, "", "", name)
 	if err != nil {
-		return Answer{}, err
+		return nil, 0, err
 	}
-	answer := Answer{}
-	answer.shorten(ttl.min())
 	for _, r := range records {
 		if r.Priority != records[0].Priority {
 			break
 		}
-		ips, ttl, err := d.lookup(ctx, r.Target)
-		if err != nil {
-			return Answer{}, err
-		}
-		answer.shorten(ttl)
-		for _, ip := range ips {
-			answer.Addresses = append(answer.Addresses, Address{
-				Addr: net.JoinHostPort(ip, strconv.Itoa(int(r.Port))), Name: strings.TrimSuffix(r.Target, "."), Weight: max(int(r.Weight), 1)})
-		}
+		all = append(all, place{host: strings.TrimSuffix(r.Target, "."), port: strconv.Itoa(int(r.Port)), weight: max(int(r.Weight), 1)})
 	}
-	return answer, nil
+	return all, seen.min(), nil
 }
 
+// lookup resolves A and AAAA of a host.
 func (d *DNS) lookup(ctx context.Context, host string) (ips []string, ttl time.Duration, err error) {
 	if net.ParseIP(host) != nil {
 		return []string{host}, 0, nil
@@ -69,10 +47,32 @@ func (d *DNS) lookup(ctx context.Context, host string) (ips []string, ttl time.D
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, a := range addrs {
+	for _, a := range usable(addrs, d.routed) {
 		ips = append(ips, a.Unmap().String())
 	}
 	return ips, seen.min(), nil
+}
+
+// usable leaves out addresses that this machine has no way to, an IPv6 address in a Pod without IPv6 above all (RFC 6724,
+// section 5, rule 1), unless that would leave none.
+func usable(all []netip.Addr, routed func(netip.Addr) bool) []netip.Addr {
+	if routed == nil {
+		routed = hasRoute
+	}
+	if some := slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool { return !routed(a.Unmap()) }); len(some) > 0 {
+		return some
+	}
+	return all
+}
+
+// hasRoute asks the kernel, by a socket on which nothing is sent.
+func hasRoute(ip netip.Addr) bool {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 9)))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // resolver is made for one lookup, so that what it sees belongs to that lookup.

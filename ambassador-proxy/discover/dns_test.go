@@ -122,9 +122,18 @@ func TestDNS_AnswersAreFollowedWithinTheTTLAndTheLastGoodOneIsKept(t *testing.T)
 func TestDNS_TellsTheLowestTTL(t *testing.T) {
 	s := &dnsServer{}
 	s.set(8, "10.0.0.1")
-	d := &DNS{Server: s.start(t)}
-	a, err := d.Hosts(t.Context(), [][2]string{{"shop.test", "80"}})
+	a, err := watching(t, "http://shop.test", &DNS{Server: s.start(t)}).Resolve(t.Context())
 	if err != nil || a.TTL != 8*time.Second {
 		t.Errorf("%+v, %v", a, err)
 	}
+}
+
+// watching is a Watcher whose Resolve a test calls itself.
+func watching(t *testing.T, url string, dns *DNS) *Watcher {
+	t.Helper()
+	target, err := config.ParseTarget(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(target, dns, slog.New(slog.DiscardHandler), func([]Address) {}, func(bool) {})
 }

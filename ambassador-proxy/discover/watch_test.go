@@ -132,8 +132,7 @@ func srvServer(t *testing.T) string {
 }
 
 func TestSRV_GivesPortsAndWeightsOfTheBestPriority(t *testing.T) {
-	d := &DNS{Server: srvServer(t)}
-	answer, err := d.SRV(t.Context(), "_shop._tcp.test")
+	answer, err := watching(t, "srv+http://_shop._tcp.test", &DNS{Server: srvServer(t)}).Resolve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

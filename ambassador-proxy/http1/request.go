@@ -173,6 +173,15 @@ func (h *Head) Host() []byte {
 	return h.fields[h.host].value.of(h.src)
 }
 
+// Scheme is that of an absolute target, as it came; nil for another form.
+func (h *Head) Scheme() []byte {
+	from, to := h.method.to+1, h.authority.from-int32(len("://"))
+	if h.authority.to == 0 || to <= from {
+		return nil
+	}
+	return h.src[from:to]
+}
+
 // Target is the origin form of the target, "*" or the authority of a CONNECT. It may lack the leading '/' when an
 // absolute target had no path: AppendRequest adds it.
 func (h *Head) Target() []byte { return h.target.of(h.src) }

@@ -14,6 +14,7 @@ import (
 // during the call, neither changed nor kept.
 type Request struct {
 	Method []byte
+	Scheme []byte // of an absolute-form target, as received; nil for another form. Only the HTTP/1.1 engine tells it
 	Host   []byte // of the absolute-form target when there is one, else of the Host field; as received
 	Path   []byte // as received, without the query
 	Query  []byte // what follows the first '?'; nil when there is none
@@ -54,7 +55,7 @@ type Upstream interface {
 	Admit(ctx context.Context) error
 	Leave()
 	// Pick chooses an endpoint and counts a request in flight on it until its Report. It waits for the first endpoint
-	// to become known (startup_wait). Its error is a *reason.Error (no_healthy_endpoint, dns_failed, no_endpoint).
+	// to become known (startup_wait). Its error is a *reason.Error (dns_failed, no_endpoint).
 	Pick(ctx context.Context, p Pick) (Endpoint, error)
 	// Retry takes a token from the retry budget for another try after why, and says how long to wait before it.
 	// try is the number of tries so far. Not asked when nothing was written on a reused connection that had died.
@@ -118,6 +119,14 @@ type Conn struct {
 	Since    time.Time // of the last Release, for the pool; zero before the first
 
 	link *link
+}
+
+// Unread takes a connection that was handed over apart: the bare one, and what was read of it.
+func Unread(c net.Conn) (net.Conn, []byte) {
+	if r, ok := c.(*replayed); ok {
+		return r.Conn, r.read
+	}
+	return c, nil
 }
 
 // Observer sees every request when it has ended. Called by many goroutines at once; r is reused afterwards.

@@ -62,7 +62,7 @@ func (x *exchange) fail(why reason.Reason, detail string) bool {
 // answerError sends what went wrong in words: 502 upstream api (10.0.0.7:8443): connection refused, 3 tries.
 func (x *exchange) answerError(why reason.Reason, detail string, keep bool) bool {
 	x.rec.Reason, x.rec.Detail, x.rec.Status = why, detail, why.Status()
-	text := x.errorText(why, detail)
+	text := inWords(&x.rec, x.set)
 	b := append(x.answer[:0], "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(why.Status()), 10)
 	b = append(append(b, ' '), http.StatusText(why.Status())...)
@@ -87,25 +87,6 @@ func (x *exchange) answerError(why reason.Reason, detail string, keep bool) bool
 	c.arm(x.e.janitor.in(answerTime))
 	err := c.write(b)
 	return c.disarm() == 0 && err == nil
-}
-
-func (x *exchange) errorText(why reason.Reason, detail string) string {
-	text := strconv.Itoa(why.Status()) + " "
-	if x.set != nil && !why.Client() {
-		text += "upstream " + x.set.Name
-		if x.rec.Endpoint != nil {
-			text += " (" + x.rec.Endpoint.Address() + ")"
-		}
-		text += ": "
-	}
-	text += why.Text()
-	if detail != "" {
-		text += ": " + detail
-	}
-	if x.rec.Tries > 1 {
-		text += ", " + strconv.Itoa(x.rec.Tries) + " tries"
-	}
-	return text + "\n"
 }
 
 const (

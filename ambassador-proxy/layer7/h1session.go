@@ -168,7 +168,7 @@ func isPreface(b []byte) bool { return len(b) >= 4 && string(b[:4]) == "PRI " }
 func (x *exchange) route() bool {
 	q := &x.req
 	path, query := q.PathQuery()
-	x.request = Request{Method: q.Method(), Host: q.Host(), Path: path, Query: query, Fields: q}
+	x.request = Request{Method: q.Method(), Host: q.Host(), Path: path, Query: query, Fields: q, Scheme: q.Scheme()}
 	x.rec.Method, x.rec.Host, x.rec.Target = x.request.Method, x.request.Host, q.Target()
 	if x.e.cfg.Forward && string(x.request.Method) == "CONNECT" {
 		return x.other()

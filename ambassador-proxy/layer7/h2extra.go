@@ -63,6 +63,12 @@ type Mirroring interface {
 	Mirror(r *Request) *Mirror
 }
 
+// Mirrored is an Upstream that counts the copies that were not sent to it.
+type Mirrored interface {
+	// NotMirrored is told why: "busy" past the copies in flight, "body" when that is too large, or its size not known.
+	NotMirrored(why string)
+}
+
 const (
 	mirrorTime     = 30 * time.Second // for a copy, whose answer nobody waits for
 	mirrorInFlight = 256              // copies past it are not made: they must not hurt the original
@@ -76,15 +82,20 @@ func (c *call) mirror() {
 		return
 	}
 	m := route.Mirror(&c.view)
-	if m == nil || rand.Float64()*100 >= m.Percent || c.r.ContentLength < 0 || c.r.ContentLength > int64(c.body.keep) {
+	if m == nil || rand.Float64()*100 >= m.Percent {
+		return
+	}
+	if c.r.ContentLength < 0 || c.r.ContentLength > int64(c.body.keep) {
+		m.missed("body")
 		return
 	}
 	if c.s.mirrors.Add(1) > mirrorInFlight {
 		c.s.mirrors.Add(-1)
+		m.missed("busy")
 		return
 	}
-	body, err := io.ReadAll(c.body.reader()) // kept for the original, too
-	if err != nil || !c.body.rewind() {
+	body, err := io.ReadAll(c.body.reader(nil)) // kept for the original, too
+	if err != nil || !c.body.replayable() {
 		c.s.mirrors.Add(-1)
 		return
 	}
@@ -98,6 +109,12 @@ func (c *call) mirror() {
 	})
 }
 
+func (m *Mirror) missed(why string) {
+	if u, ok := m.To.(Mirrored); ok {
+		u.NotMirrored(why)
+	}
+}
+
 func (c *call) sendCopy(ctx context.Context) {
 	if c.up.Admit(ctx) != nil {
 		return
@@ -108,6 +125,7 @@ func (c *call) sendCopy(ctx context.Context) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, a.response.Body)
+	a.wait.end()
 	a.response.Body.Close()
 	a.endpoint.Report(c.outcome(a))
 }

@@ -65,7 +65,7 @@ func (c *call) race(ctx context.Context) (*attempt, error) {
 
 func (c *call) launch(ctx context.Context, e Endpoint, ends chan<- *racer) *racer {
 	own := *c
-	own.body = newReplay(http.NoBody, 0)
+	own.body, own.racing = newReplay(http.NoBody, 0), true
 	r := &racer{call: &own}
 	ctx, r.cancel = context.WithCancel(ctx)
 	c.s.copies.Go(func() {
@@ -97,6 +97,7 @@ func (c *call) adopt(winner *racer, others []*racer, ends <-chan *racer) {
 	c.s.copies.Go(func() {
 		for range others {
 			if r := <-ends; r.attempt.response != nil {
+				r.attempt.wait.end()
 				r.attempt.response.Body.Close()
 				r.attempt.endpoint.Report(r.call.outcome(r.attempt))
 			}

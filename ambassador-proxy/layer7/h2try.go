@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
 
@@ -27,9 +25,10 @@ type attempt struct {
 	safe     bool // nothing reached the upstream
 	latency  time.Duration
 	stale    bool
+	wait     *waiting // of the answer's body
 }
 
-// proxy tries until there is an answer to pass on.
+// proxy tries until there is an answer to pass on, or a failure to tell.
 func (c *call) proxy(ctx context.Context) {
 	for {
 		a, err := c.race(ctx)
@@ -37,26 +36,38 @@ func (c *call) proxy(ctx context.Context) {
 			c.failed(err)
 			return
 		}
-		again := c.rec.Tries < c.tries() && c.repeatable(a) && c.upgrade == ""
-		wait, granted := time.Duration(0), false
-		if again {
-			if wait, granted = c.up.Retry(a.why, c.rec.Tries); !granted && a.response == nil {
-				a.why = reason.RetryBudgetExhausted
-			}
-		}
-		if granted {
-			c.forget(a)
-			if backoff.Sleep(ctx, wait) == nil && c.body.rewind() {
-				continue
-			}
-		}
-		if a.response == nil {
+		wait, again := c.again(a)
+		switch {
+		case again:
+		case a.response == nil:
 			c.fail(a.why, cause(a.err))
 			return
+		default:
+			c.relay(ctx, a)
+			return
 		}
-		c.relay(ctx, a)
-		return
+		c.forget(a)
+		if backoff.Sleep(ctx, wait) != nil {
+			c.fail(reason.OfContext(ctx), "")
+			return
+		}
 	}
+}
+
+// again asks the retry budget for another try after a, if that is safe.
+func (c *call) again(a *attempt) (wait time.Duration, ok bool) {
+	if c.rec.Tries >= c.tries() || !c.repeatable(a) {
+		return 0, false
+	}
+	why := a.why
+	if a.response != nil {
+		why = reason.UpstreamUnavailable
+	}
+	wait, ok = c.up.Retry(why, c.rec.Tries)
+	if !ok && a.response == nil {
+		a.why, a.err = reason.RetryBudgetExhausted, errors.New(why.Text())
+	}
+	return wait, ok
 }
 
 // cause is what the reason alone does not say; "" when it says all.
@@ -93,6 +104,7 @@ func (c *call) repeatable(a *attempt) bool {
 // forget drops an answer that is not passed on.
 func (c *call) forget(a *attempt) {
 	if a.response != nil {
+		a.wait.end()
 		a.response.Body.Close()
 		a.endpoint.Report(c.outcome(a))
 	}
@@ -130,15 +142,17 @@ func (c *call) ask(ctx context.Context, e Endpoint) *attempt {
 	c.rec.Tries++
 	begin := time.Now()
 	for fresh := false; ; fresh = true {
-		var sent Sent
-		a.response, sent, a.err = c.send(ctx, a.endpoint, fresh)
+		sent := c.send(ctx, a, fresh)
 		a.latency = time.Since(begin)
 		if a.err == nil {
 			a.why = reason.OK
-			return a
+			return a // reported when the answer has been passed on
+		}
+		if fault := c.body.fault(); fault != nil {
+			a.err = ofBody(fault)
 		}
 		a.safe, a.why = sent.Nothing, c.classify(ctx, a.err, sent)
-		if sent.Reused && sent.Nothing && !fresh && ctx.Err() == nil && c.body.rewind() {
+		if sent.Reused && sent.Nothing && !fresh && ctx.Err() == nil && c.body.replayable() {
 			a.stale = true
 			continue
 		}
@@ -148,17 +162,11 @@ func (c *call) ask(ctx context.Context, e Endpoint) *attempt {
 }
 
 func (c *call) classify(ctx context.Context, err error, sent Sent) reason.Reason {
-	if cause := context.Cause(ctx); cause != nil {
-		if e, ok := errors.AsType[*reason.Error](cause); ok {
-			return e.Reason
-		}
-		return reason.ClientAborted
+	if ctx.Err() != nil {
+		return reason.OfContext(ctx)
 	}
 	if e, ok := errors.AsType[*reason.Error](err); ok {
 		return e.Reason
-	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok && tooLarge != nil {
-		return reason.ClientBodyTooLarge
 	}
 	if sent.Dial {
 		return reason.OfDial(err)
@@ -169,116 +177,51 @@ func (c *call) classify(ctx context.Context, err error, sent Sent) reason.Reason
 	return reason.UpstreamReset
 }
 
-// send makes the outgoing request. The try ends with the header timeout unless the head comes first; afterwards the body
-// lives as long as the exchange.
-func (c *call) send(ctx context.Context, e Sender, fresh bool) (*http.Response, Sent, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(or(c.set.Header, time.Minute), func() {
-		cancel(&reason.Error{Reason: reason.UpstreamTimeoutHeaders})
+// ofBody says why the client's body did not come to its end.
+func ofBody(fault error) *reason.Error {
+	if e, ok := errors.AsType[*reason.Error](fault); ok {
+		return e
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](fault); ok {
+		return &reason.Error{Reason: reason.ClientBodyTooLarge}
+	}
+	for _, left := range []error{io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled, syscall.ECONNRESET} {
+		if errors.Is(fault, left) {
+			return &reason.Error{Reason: reason.ClientAborted}
+		}
+	}
+	return &reason.Error{Reason: reason.ClientBadRequest, Err: fault}
+}
+
+// send makes the outgoing request. Its timer goes on in a.wait when there is an answer.
+func (c *call) send(ctx context.Context, a *attempt, fresh bool) Sent {
+	ctx, cancel := context.WithCancel(ctx)
+	w := newWaiting(c.set, c.r.ContentLength != 0, func(why reason.Reason) {
+		cancel()
+		if why == reason.UpstreamTimeoutIdle && c.w != nil { // or the client does not read
+			_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now())
+		}
 	})
-	response, sent, err := e.RoundTrip(c.outgoing(ctx), fresh)
-	if !timer.Stop() && err == nil {
+	news := c.news()
+	out := c.outgoing(news.trace(ctx), c.body.reader(w))
+	response, sent, err := a.endpoint.RoundTrip(out, fresh)
+	news.end()
+	switch {
+	case err != nil:
+	case !w.answered():
 		response.Body.Close()
 		err = context.Canceled
+	case response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols || response.StatusCode > 599:
+		response.Body.Close()
+		err = &reason.Error{Reason: reason.UpstreamBadResponse, Err: errors.New("status " + response.Status)}
 	}
+	a.response, a.err, a.wait = response, err, w
 	if err != nil {
-		if late, ok := errors.AsType[*reason.Error](context.Cause(ctx)); ok {
-			err = late
+		a.response = nil
+		if why := w.end(); why != reason.OK {
+			a.err = &reason.Error{Reason: why}
 		}
-		cancel(nil)
-		return nil, sent, err
+		cancel()
 	}
-	return response, sent, nil // the exchange's cancel ends this context too
+	return sent // the exchange's cancel ends this context too
 }
-
-// outgoing is the client's request without what ends at this hop, with what is injected.
-func (c *call) outgoing(ctx context.Context) *http.Request {
-	in := c.r
-	h := in.Header.Clone()
-	removeHop(h)
-	for _, name := range c.set.Drop {
-		dropField(h, name)
-	}
-	for line := range strings.SplitSeq(string(c.up.AppendFields(nil, &c.view)), "\r\n") {
-		if name, value, ok := strings.Cut(line, ": "); ok {
-			h[http.CanonicalHeaderKey(name)] = append(h[http.CanonicalHeaderKey(name)], value)
-		}
-	}
-	if httpguts.HeaderValuesContainsToken(in.Header["Te"], "trailers") {
-		h["Te"] = []string{"trailers"}
-	}
-	if c.upgrade != "" {
-		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, in.Header["Upgrade"]
-	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // net/http would invent one
-	}
-	out := &http.Request{
-		Method: in.Method, URL: targetOf(in, &c.view), Host: in.Host, Header: h, ContentLength: in.ContentLength,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: c.body.reader(),
-	}
-	if c.set.Host != "" {
-		out.Host = c.set.Host
-	}
-	if in.ContentLength == 0 {
-		out.Body = http.NoBody
-	}
-	return out.WithContext(ctx)
-}
-
-// targetOf keeps the bytes of the target: what net/url would make of them is not what the app sent.
-func targetOf(in *http.Request, v *Request) *url.URL {
-	u := &url.URL{Scheme: "http", Host: "endpoint", RawQuery: string(v.Query), ForceQuery: v.Query != nil && len(v.Query) == 0}
-	if strings.HasPrefix(string(v.Path), "//") { // Opaque would make an authority of it
-		u.Path, u.RawPath = in.URL.Path, string(v.Path)
-	} else {
-		u.Opaque = string(v.Path)
-	}
-	return u
-}
-
-// removeHop removes hop-by-hop fields and those that Connection names (RFC 9110, 7.6.1).
-func removeHop(h http.Header) {
-	for _, v := range h["Connection"] {
-		for name := range strings.SplitSeq(v, ",") {
-			switch name = strings.ToLower(strings.TrimSpace(name)); name {
-			case "host", "content-length", "": // never ours to lose
-			default:
-				h.Del(name)
-			}
-		}
-	}
-	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-		"Http2-Settings", "Proxy-Authorization", "Proxy-Authenticate"} {
-		delete(h, name)
-	}
-}
-
-// dropField removes a field in every case, and with '_' for '-'.
-func dropField(h http.Header, lower string) {
-	for name := range h {
-		if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), lower) {
-			delete(h, name)
-		}
-	}
-}
-
-// replay is a request body whose beginning is kept, so that it can be sent again.
-type replay struct {
-	body io.ReadCloser
-	keep int
-	have []byte
-	over bool // more was read than is kept
-
-	moved func() // told of each read; may be nil
-}
-
-func newReplay(body io.ReadCloser, keep int) *replay { return &replay{body: body, keep: keep} }
-
-func (b *replay) replayable() bool { return !b.over }
-
-func (b *replay) rewind() bool { return !b.over }
-
-// reader is the body of one try. The Transport may still read a body after its try has failed; that try's reads must not
-// take bytes from the next one, so each try has its own.
-func (b *replay) reader() io.ReadCloser { return &replayReader{b: b} }

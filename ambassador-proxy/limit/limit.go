@@ -51,7 +51,7 @@ func (q *Queue) wait(ctx context.Context, turn chan struct{}) error {
 		return nil
 	case <-timer.C:
 	case <-ctx.Done():
-		why = reason.ClientAborted
+		why = reason.OfContext(ctx)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

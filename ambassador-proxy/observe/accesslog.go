@@ -35,7 +35,7 @@ func NewAccessLog(w io.Writer, c config.AccessLog) *AccessLog {
 }
 
 func (a *AccessLog) request(listener, up string, r *layer7.Record) {
-	if r.Reason == reason.OK && a.sample < 1 && rand.Float64() >= a.sample {
+	if r.Reason == reason.OK && r.Status < 500 && a.sample < 1 && rand.Float64() >= a.sample {
 		return
 	}
 	endpoint := ""

@@ -5,6 +5,7 @@ package observe
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,6 +19,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	bytes    *prometheus.CounterVec
 	rejected *prometheus.CounterVec
+	log      atomic.Pointer[AccessLog] // nil: none
 }
 
 // NewMetrics registers the metrics of requests.
@@ -39,12 +41,15 @@ func NewMetrics(r *prometheus.Registry) *Metrics {
 	return m
 }
 
+// Log makes a the access log of all listeners; nil for none.
+func (m *Metrics) Log(a *AccessLog) { m.log.Store(a) }
+
 // Listener observes the requests of one listener. It is a layer7.Observer, and layer4 tells it of connections.
 type Listener struct {
 	m       *Metrics
 	name    string
 	in, out prometheus.Counter
-	log     *AccessLog // may be nil
+	egress  bool
 
 	mu      sync.RWMutex
 	handles map[string]*handles // by upstream
@@ -60,9 +65,16 @@ type handles struct {
 }
 
 // Listener makes the observer of a listener.
-func (m *Metrics) Listener(name string, log *AccessLog) *Listener {
-	return &Listener{m: m, name: name, log: log, handles: map[string]*handles{},
+func (m *Metrics) Listener(name string) *Listener {
+	return &Listener{m: m, name: name, handles: map[string]*handles{},
 		in: m.bytes.WithLabelValues("in"), out: m.bytes.WithLabelValues("out")}
+}
+
+// Egress makes it the observer of a forward proxy, whose upstreams are destinations that clients choose: they are in the
+// access log, and no label.
+func (l *Listener) Egress() *Listener {
+	l.egress = true
+	return l
 }
 
 // Request is layer7.Observer.
@@ -71,16 +83,20 @@ func (l *Listener) Request(r *layer7.Record) {
 	if r.Upstream != nil {
 		up = r.Upstream.Settings().Name
 	}
-	h := l.of(up)
-	h.count(l, up, r.Status/100, r.Reason)
+	label := up
+	if l.egress {
+		label = ""
+	}
+	h := l.of(label)
+	h.count(l, label, r.Status/100, r.Reason)
 	h.duration.Observe(r.Duration.Seconds())
 	l.in.Add(float64(r.BytesIn))
 	l.out.Add(float64(r.BytesOut))
 	if r.Upstream == nil {
 		l.m.rejected.WithLabelValues(r.Reason.String()).Inc()
 	}
-	if l.log != nil {
-		l.log.request(l.name, up, r)
+	if log := l.m.log.Load(); log != nil {
+		log.request(l.name, up, r)
 	}
 }
 

@@ -16,7 +16,7 @@ type Upstreams struct {
 	all   func() []*upstream.Upstream
 	limit *listen.Limit
 
-	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics, rejected *prometheus.Desc
+	attempts, retries, tokens, connections, pending, endpoints, ejections, refresh, age, cert, panics, rejected, refused, missed *prometheus.Desc
 }
 
 // NewUpstreams collects from the upstreams that all returns, and what limit counts of the app's connections.
@@ -27,6 +27,8 @@ func NewUpstreams(all func() []*upstream.Upstream, limit *listen.Limit) *Upstrea
 	return &Upstreams{all: all, limit: limit,
 		attempts:    desc("upstream_attempts_total", "Tries, by how they ended.", "upstream", "result"),
 		retries:     desc("retries_total", "Further tries that the budget allowed, by what made them necessary.", "upstream", "reason"),
+		refused:     desc("retries_refused_total", "Further tries that the budget did not allow.", "upstream"),
+		missed:      desc("mirror_dropped_total", "Copies of requests that were not sent, by reason: body, busy.", "upstream", "reason"),
 		tokens:      desc("retry_budget_tokens", "Retries that could be made now.", "upstream"),
 		connections: desc("connections", "Open connections of the app and to endpoints.", "upstream", "side", "state"),
 		rejected:    desc("rejected_connections_total", "Connections of the app that were reset at once because of max_connections."),
@@ -42,7 +44,7 @@ func NewUpstreams(all func() []*upstream.Upstream, limit *listen.Limit) *Upstrea
 
 // Describe is prometheus.Collector.
 func (u *Upstreams) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{u.attempts, u.retries, u.tokens, u.connections, u.pending, u.endpoints, u.ejections, u.refresh, u.age, u.cert, u.panics, u.rejected} {
+	for _, d := range []*prometheus.Desc{u.attempts, u.retries, u.tokens, u.connections, u.pending, u.endpoints, u.ejections, u.refresh, u.age, u.cert, u.panics, u.rejected, u.refused, u.missed} {
 		c <- d
 	}
 }
@@ -76,6 +78,10 @@ func (u *Upstreams) collect(c chan<- prometheus.Metric, up *upstream.Upstream, n
 	for why, n := range s.Ejections() {
 		counter(u.ejections, n, why)
 	}
+	for why, n := range s.NotMirrored() {
+		counter(u.missed, n, why)
+	}
+	counter(u.refused, s.Refused.Load())
 	counter(u.refresh, s.DNSGood.Load(), "ok")
 	counter(u.refresh, s.DNSBad.Load(), "failed")
 	gauge(u.tokens, f.Tokens)

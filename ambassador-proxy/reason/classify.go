@@ -9,6 +9,14 @@ import (
 	"syscall"
 )
 
+// OfContext names why ctx has ended: the reason of its cause, or else that the client has left.
+func OfContext(ctx context.Context) Reason {
+	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+		return e.Reason
+	}
+	return ClientAborted
+}
+
 // OfDial names why a connection could not be made. An *Error anywhere in the chain keeps its reason; nil is OK.
 func OfDial(err error) Reason {
 	if err == nil {

@@ -19,12 +19,10 @@ const (
 	TLSVerifyFailed
 	TLSHandshakeFailed
 	ViaFailed
-	NoHealthyEndpoint
 	NoEndpoint
 	QueueFull
 	QueueTimeout
 	RetryBudgetExhausted
-	Overloaded
 	Forbidden
 	NoRoute
 
@@ -90,8 +88,6 @@ func (r Reason) row() row {
 		return row{"tls_handshake_failed", "TLS handshake failed", 502, grpcUnavailable}
 	case ViaFailed:
 		return row{"via_failed", "the proxy on the way refused", 502, grpcUnavailable}
-	case NoHealthyEndpoint:
-		return row{"no_healthy_endpoint", "no healthy endpoint", 503, grpcUnavailable}
 	case NoEndpoint:
 		return row{"no_endpoint", "no endpoint known yet", 503, grpcUnavailable}
 	case QueueFull:
@@ -100,8 +96,6 @@ func (r Reason) row() row {
 		return row{"queue_timeout", "waited too long in the queue", 503, grpcResourceExhausted}
 	case RetryBudgetExhausted:
 		return row{"retry_budget_exhausted", "retry budget exhausted", 503, grpcUnavailable}
-	case Overloaded:
-		return row{"overloaded", "too many connections", 503, grpcResourceExhausted}
 	case Forbidden:
 		return row{"forbidden", "destination not allowed", 403, grpcPermissionDenied}
 	case NoRoute:

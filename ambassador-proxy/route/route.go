@@ -125,16 +125,6 @@ func (t *Table) Match(q *layer7.Request) layer7.Decision {
 	return layer7.Decision{}
 }
 
-// Explain names the rule that matches; false when none does.
-func (t *Table) Explain(q *layer7.Request) (string, bool) {
-	for i := range t.rules {
-		if t.rules[i].matches(q) {
-			return t.rules[i].text, true
-		}
-	}
-	return "", false
-}
-
 func key(by string, q *layer7.Request) []byte {
 	switch by {
 	case "path":

@@ -22,12 +22,12 @@ type clients struct {
 	transport *http.Transport
 	scheme    string
 	address   string // what the Transport believes to dial
-	keep      time.Duration
+	idling    *idling
 
 	opening sync.Mutex // one handshake at a time while streams may be shared
 	mu      sync.Mutex
 	all     []*client
-	closed  bool
+	closed  atomic.Bool
 }
 
 type client struct {
@@ -35,6 +35,7 @@ type client struct {
 	wire  *counted
 	until time.Time    // when no new request goes there
 	used  atomic.Int64 // Unix nanoseconds
+	keep  atomic.Int64 // nanoseconds since used
 	multi bool         // HTTP/2
 }
 
@@ -48,6 +49,14 @@ func (c *counted) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// CloseWrite keeps the half-close of tunnels.
+func (c *counted) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // gone reports whether the upstream has closed, without waiting and without taking a byte: net/http notices only when its
@@ -70,8 +79,8 @@ func (c *counted) gone() (gone bool) {
 
 type wireKey struct{}
 
-func newClients(u *Upstream, address, name string) *clients {
-	c := &clients{scheme: "http", address: "endpoint:80", keep: u.keepAlive()}
+func newClients(u *Upstream, i *idling, address, name string) *clients {
+	c := &clients{scheme: "http", address: "endpoint:80", idling: i}
 	c.transport = &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn, err := u.dial.plain(ctx, address)
@@ -120,6 +129,9 @@ func (c *clients) roundTrip(req *http.Request, fresh bool) (*http.Response, laye
 	response, err := conn.RoundTrip(req)
 	conn.used.Store(time.Now().UnixNano())
 	sent := layer7.Sent{Reused: reused}
+	if err == nil && !conn.multi {
+		conn.keep.Store(int64(c.idling.after(announced(response.Header.Get("Keep-Alive")))))
+	}
 	if err != nil {
 		sent.Nothing = refused(err) || !conn.multi && conn.wire.written.Load() == before
 	}
@@ -154,25 +166,29 @@ func (c *clients) free() *client {
 	defer c.mu.Unlock()
 	for i := len(c.all) - 1; i >= 0; i-- {
 		conn := c.all[i]
-		if conn.usable(now, c.keep) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
+		if conn.usable(now) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
 			return conn
 		}
 	}
 	return nil
 }
 
-func (c *client) usable(now time.Time, keep time.Duration) bool {
-	return c.Err() == nil && now.Before(c.until) && (c.multi || now.UnixNano()-c.used.Load() < int64(keep))
+func (c *client) usable(now time.Time) bool {
+	return c.Err() == nil && now.Before(c.until) && (c.multi || !c.rested(now))
 }
 
+// rested tells whether the connection has been idle for as long as it is kept.
+func (c *client) rested(now time.Time) bool { return now.UnixNano()-c.used.Load() >= c.keep.Load() }
+
 func (c *clients) open(ctx context.Context) (*client, error) {
-	conn := &client{until: time.Now().Add(maxAge)}
+	conn := &client{until: oldAt(time.Now())}
 	cc, err := c.transport.NewClientConn(context.WithValue(ctx, wireKey{}, &conn.wire), c.scheme, c.address)
 	if err != nil {
 		return nil, err
 	}
 	conn.ClientConn = cc
 	conn.multi = cc.Available() > 1
+	conn.keep.Store(int64(c.idling.keep))
 	conn.used.Store(time.Now().UnixNano())
 	if err := cc.Reserve(); err != nil {
 		cc.Close()
@@ -181,7 +197,16 @@ func (c *clients) open(ctx context.Context) (*client, error) {
 	c.mu.Lock()
 	c.all = append(c.all, conn)
 	c.mu.Unlock()
+	cc.SetStateHook(func(*http.ClientConn) { c.changed(conn) })
 	return conn, nil
+}
+
+// changed closes a connection whose last request has ended after its endpoint has gone. It is called with locks held, of ours
+// and of net/http.
+func (c *clients) changed(conn *client) {
+	if c.closed.Load() && conn.InFlight() == 0 {
+		go conn.Close()
+	}
 }
 
 // sweep closes connections that are dead, old or idle for too long; all that are idle once the endpoint is gone.
@@ -191,8 +216,8 @@ func (c *clients) sweep(now time.Time) {
 	kept := c.all[:0]
 	for _, conn := range c.all {
 		idle := conn.InFlight() == 0
-		expired := now.After(conn.until) || now.UnixNano()-conn.used.Load() > int64(c.keep)
-		if conn.Err() != nil || idle && (expired || c.closed) {
+		expired := now.After(conn.until) || conn.rested(now)
+		if conn.Err() != nil || idle && (expired || c.closed.Load()) {
 			conn.Close()
 			continue
 		}
@@ -203,27 +228,30 @@ func (c *clients) sweep(now time.Time) {
 }
 
 func (c *clients) close() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.closed.Store(true)
 	c.sweep(time.Now())
 }
 
 // kill ends all connections with what is on them.
 func (c *clients) kill() {
+	c.closed.Store(true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
 	for _, conn := range c.all {
 		conn.Close()
 	}
 	c.all = nil
 }
 
-func (c *clients) count() int {
+func (c *clients) count() (open int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.all)
+	for _, conn := range c.all {
+		if conn.Err() == nil {
+			open++
+		}
+	}
+	return open
 }
 
 // streamError has the fields of net/http's unexported type, which fills it by errors.As (golang/go#53896).

@@ -19,14 +19,16 @@ type Endpoint struct {
 	addr    discover.Address
 	load    *balance.Load
 	record  *health.Record
-	pool    *pool
+	idling  *idling
+	pool    *Pool
 	clients *clients
 }
 
 func (u *Upstream) newEndpoint(a discover.Address) *Endpoint {
+	i := &idling{keep: or(u.config.KeepAlive.D(), defaultKeepAlive)}
 	return &Endpoint{
 		up: u, addr: a, load: balance.NewLoad(time.Now()), record: u.env.Health.Of(u.name+" "+u.config.URL, a.Addr),
-		pool: newPool(u.config.KeepAlive.D()), clients: newClients(u, a.Addr, u.serverName(a)),
+		idling: i, pool: newPool(i), clients: newClients(u, i, a.Addr, u.serverName(a)),
 	}
 }
 
@@ -44,7 +46,7 @@ func (e *Endpoint) State() health.State { s, _ := e.record.State(); return s }
 // Acquire is an idle HTTP/1.1 connection, or a new one.
 func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, error) {
 	if !fresh {
-		if c := e.pool.get(time.Now()); c != nil {
+		if c := e.pool.Get(time.Now()); c != nil {
 			c.Reused = true
 			return c, nil
 		}
@@ -54,7 +56,7 @@ func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, error
 		return nil, err
 	}
 	c := layer7.NewConn(raw)
-	e.pool.add(c, time.Now())
+	e.pool.Add(c, time.Now())
 	return c, nil
 }
 
@@ -75,7 +77,7 @@ func (e *Endpoint) Dial(ctx context.Context, protocols ...string) (net.Conn, err
 
 // Release keeps the connection or closes it.
 func (e *Endpoint) Release(c *layer7.Conn, reusable bool, keepAlive time.Duration) {
-	e.pool.put(c, reusable, keepAlive, time.Now())
+	e.pool.Put(c, reusable, keepAlive, time.Now())
 }
 
 // RoundTrip sends a request by net/http; see layer7.Sender.
@@ -86,16 +88,22 @@ func (e *Endpoint) RoundTrip(r *http.Request, fresh bool) (*http.Response, layer
 // Report ends the request that Pick counted.
 func (e *Endpoint) Report(o layer7.Outcome) {
 	e.load.End()
-	e.up.stats.attempt(o.Reason)
-	if o.StaleReuse {
-		e.pool.died()
+	failed := o.Reason != reason.OK || o.Status == 502 || o.Status == 503 || o.Status == 504
+	result := o.Reason
+	if failed && result == reason.OK {
+		result = reason.UpstreamUnavailable
+	}
+	e.up.stats.attempt(result)
+	if o.StaleReuse { // that was a try too, and the one that is told of the next
+		e.idling.died()
+		e.up.stats.attempt(reason.UpstreamReset)
+		e.up.stats.retry(reason.UpstreamReset)
 	}
 	if o.Reason.Client() || o.Reason == reason.FaultInjected {
 		e.record.Unprobe()
 		return
 	}
 	now := time.Now()
-	failed := o.Reason != reason.OK || o.Status == 502 || o.Status == 503 || o.Status == 504
 	overloaded := o.RetryAfter && (o.Status == 429 || o.Status == 503)
 	e.load.Observe(o.Latency, overloaded || o.Reason != reason.OK, now)
 	if o.Status > 0 && !failed {
@@ -119,6 +127,6 @@ func notConnected(r reason.Reason) bool {
 }
 
 func (e *Endpoint) close() {
-	e.pool.close()
+	e.pool.Close()
 	e.clients.close()
 }

@@ -34,7 +34,7 @@ func (u *Upstream) HedgeAfter() time.Duration {
 // Hedge is layer7.Hedged: hedges share the budget of retries, and count as such.
 func (u *Upstream) Hedge() bool {
 	if !u.budget.Take(time.Now()) {
-		u.stats.exhausted.Add(1)
+		u.stats.Refused.Add(1)
 		return false
 	}
 	u.stats.retry(reason.UpstreamTimeoutHeaders)

@@ -1,29 +1,20 @@
 package upstream
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 )
 
-const (
-	defaultKeepAlive = 30 * time.Second
-	staleKeepAlive   = 4 * time.Second // once a reused connection died early
-	keepAliveMargin  = time.Second     // less than what the upstream announced
-	maxAge           = 10 * time.Minute
-)
-
-// pool keeps idle HTTP/1.1 connections of one endpoint, last in first out: the hot ones stay hot, the others age.
-type pool struct {
+// Pool keeps idle HTTP/1.1 connections of one endpoint, last in first out: the hot ones stay hot, the others age.
+type Pool struct {
 	mu     sync.Mutex
 	idle   []idleConn
 	born   map[*layer7.Conn]time.Time // when it must not be used again
 	open   int
-	stale  bool
 	closed bool
-	keep   time.Duration
+	idling *idling
 }
 
 type idleConn struct {
@@ -31,15 +22,15 @@ type idleConn struct {
 	until time.Time
 }
 
-func newPool(keep time.Duration) *pool {
-	if keep == 0 {
-		keep = defaultKeepAlive
-	}
-	return &pool{keep: keep, born: map[*layer7.Conn]time.Time{}}
+// NewPool is a pool with the defaults.
+func NewPool() *Pool { return newPool(&idling{keep: defaultKeepAlive}) }
+
+func newPool(i *idling) *Pool {
+	return &Pool{idling: i, born: map[*layer7.Conn]time.Time{}}
 }
 
-// get is an idle connection that should still live, or nil.
-func (p *pool) get(now time.Time) *layer7.Conn {
+// Get is an idle connection that should still live, or nil.
+func (p *Pool) Get(now time.Time) *layer7.Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.idle) > 0 {
@@ -55,25 +46,19 @@ func (p *pool) get(now time.Time) *layer7.Conn {
 	return nil
 }
 
-// add takes charge of a new connection.
-func (p *pool) add(c *layer7.Conn, now time.Time) {
+// Add takes charge of a new connection.
+func (p *Pool) Add(c *layer7.Conn, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open++
-	p.born[c] = now.Add(maxAge - maxAge/10 + rand.N(maxAge/5))
+	p.born[c] = oldAt(now)
 }
 
-// put keeps a connection for as long as the upstream said, or closes it.
-func (p *pool) put(c *layer7.Conn, reusable bool, announced time.Duration, now time.Time) {
+// Put keeps a connection for as long as the upstream said, or closes it.
+func (p *Pool) Put(c *layer7.Conn, reusable bool, announced time.Duration, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	keep := p.keep
-	if p.stale {
-		keep = min(keep, staleKeepAlive)
-	}
-	if announced > 0 {
-		keep = announced - keepAliveMargin
-	}
+	keep := p.idling.after(announced)
 	if !reusable || p.closed || keep <= 0 || now.After(p.born[c]) {
 		p.drop(c)
 		return
@@ -82,21 +67,14 @@ func (p *pool) put(c *layer7.Conn, reusable bool, announced time.Duration, now t
 	p.idle = append(p.idle, idleConn{c, now.Add(keep)})
 }
 
-// died notes that a reused connection was dead: the upstream closes idle ones sooner than we thought.
-func (p *pool) died() {
-	p.mu.Lock()
-	p.stale = true
-	p.mu.Unlock()
-}
-
-func (p *pool) drop(c *layer7.Conn) {
+func (p *Pool) drop(c *layer7.Conn) {
 	delete(p.born, c)
 	p.open--
 	c.Close()
 }
 
-// sweep closes idle connections whose time is up.
-func (p *pool) sweep(now time.Time) {
+// Sweep closes idle connections whose time is up.
+func (p *Pool) Sweep(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kept := p.idle[:0]
@@ -111,8 +89,8 @@ func (p *pool) sweep(now time.Time) {
 	p.idle = kept
 }
 
-// close ends idle connections now and busy ones when they are given back.
-func (p *pool) close() {
+// Close ends idle connections now and busy ones when they are given back.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
@@ -122,8 +100,17 @@ func (p *pool) close() {
 	p.idle = nil
 }
 
+// Died notes that a reused connection was dead.
+func (p *Pool) Died() { p.idling.died() }
+
+// Open is how many connections there are, idle and busy.
+func (p *Pool) Open() int {
+	open, _ := p.counts()
+	return open
+}
+
 // counts are the open connections and those of them that are idle.
-func (p *pool) counts() (open, idle int) {
+func (p *Pool) counts() (open, idle int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open, len(p.idle)

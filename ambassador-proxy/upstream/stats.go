@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"math"
 	"sort"
 	"sync"
@@ -13,14 +14,15 @@ import (
 
 // Stats counts what happened to an upstream: plain atomics, so that nothing is looked up on the way of a request.
 type Stats struct {
-	Attempts  [reason.Count]atomic.Int64
-	Retries   [reason.Count]atomic.Int64
-	DNSGood   atomic.Int64
-	DNSBad    atomic.Int64
-	exhausted atomic.Int64
+	Attempts [reason.Count]atomic.Int64
+	Retries  [reason.Count]atomic.Int64
+	DNSGood  atomic.Int64
+	DNSBad   atomic.Int64
+	Refused  atomic.Int64 // retries and hedges that the budget did not allow
 
 	mu        sync.Mutex
 	ejections map[string]int64
+	missed    map[string]int64
 }
 
 func (s *Stats) attempt(r reason.Reason) { s.Attempts[r].Add(1) }
@@ -34,24 +36,32 @@ func (s *Stats) dns(ok bool) {
 	}
 }
 
-func (s *Stats) ejection(why string) {
+func (s *Stats) ejection(why string) { s.count(&s.ejections, why) }
+
+// NotMirrored is layer7.Mirrored.
+func (u *Upstream) NotMirrored(why string) { u.stats.count(&u.stats.missed, why) }
+
+func (s *Stats) count(by *map[string]int64, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ejections == nil {
-		s.ejections = map[string]int64{}
+	if *by == nil {
+		*by = map[string]int64{}
 	}
-	s.ejections[why]++
+	(*by)[why]++
 }
 
 // Ejections by reason.
 func (s *Stats) Ejections() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make(map[string]int64, len(s.ejections))
-	for k, v := range s.ejections {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(s.ejections)
+}
+
+// NotMirrored are the copies that were not sent there, by reason.
+func (s *Stats) NotMirrored() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.missed)
 }
 
 // Stats of the upstream.

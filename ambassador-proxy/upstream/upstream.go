@@ -30,7 +30,7 @@ type Env struct {
 	Secrets     *conf.Secrets
 	Health      *health.Registry
 	DNS         *discover.DNS
-	StartupWait time.Duration
+	StartupWait func() time.Duration // as it is configured now
 }
 
 // Upstream implements layer7.Upstream. Close it.
@@ -135,7 +135,6 @@ func (u *Upstream) makeSettings() layer7.Settings {
 }
 
 func (u *Upstream) tlsTimeout() time.Duration { return or(u.config.TLSTimeout.D(), 5*time.Second) }
-func (u *Upstream) keepAlive() time.Duration  { return or(u.config.KeepAlive.D(), defaultKeepAlive) }
 
 // serverName is what the certificate of an endpoint must carry: the name that was resolved.
 func (u *Upstream) serverName(a discover.Address) string { return a.Name }
@@ -169,7 +168,7 @@ func (u *Upstream) Leave() { u.queue.Leave() }
 func (u *Upstream) Retry(why reason.Reason, try int) (time.Duration, bool) {
 	free := try == 1 && notConnected(why) && len(u.Endpoints()) > 1
 	if !free && !u.budget.Take(time.Now()) {
-		u.stats.exhausted.Add(1)
+		u.stats.Refused.Add(1)
 		return 0, false
 	}
 	u.stats.retry(why)
@@ -222,13 +221,13 @@ func items(tried []layer7.Endpoint) []balance.Item {
 
 // await waits for the first addresses.
 func (u *Upstream) await(ctx context.Context) error {
-	timer := time.NewTimer(u.env.StartupWait)
+	timer := time.NewTimer(u.env.StartupWait())
 	defer timer.Stop()
 	select {
 	case <-u.known:
 		return nil
 	case <-ctx.Done():
-		return &reason.Error{Reason: reason.ClientAborted, Err: ctx.Err()}
+		return &reason.Error{Reason: reason.OfContext(ctx)}
 	case <-timer.C:
 	}
 	if err := u.watcher.Err(); err != nil {
@@ -327,7 +326,7 @@ func (u *Upstream) sweep(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			for _, e := range u.Endpoints() {
-				e.pool.sweep(now)
+				e.pool.Sweep(now)
 				e.clients.sweep(now)
 			}
 		}
@@ -341,6 +340,16 @@ func (u *Upstream) Retire() {
 	for _, e := range u.Endpoints() {
 		e.close()
 	}
+}
+
+// Unused tells whether nothing is left of a retired upstream.
+func (u *Upstream) Unused() bool {
+	for _, e := range u.Endpoints() {
+		if e.Connections() > 0 || e.load.InFlight() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Close ends everything at once.

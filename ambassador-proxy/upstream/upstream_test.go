@@ -21,12 +21,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func wait(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
+
 var discard = slog.New(slog.DiscardHandler)
 
 // started is an upstream whose endpoints are known; nothing listens there.
 func started(t *testing.T, c config.Upstream, records *health.Registry) *Upstream {
 	t.Helper()
-	u, err := New("shop", c, Env{Log: discard, Secrets: &conf.Secrets{}, Health: records, DNS: &discover.DNS{}, StartupWait: time.Second})
+	u, err := New("shop", c, Env{Log: discard, Secrets: &conf.Secrets{}, Health: records, DNS: &discover.DNS{}, StartupWait: wait(time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func TestRetryBudget_OneFreeRetryOfAFailedConnectionOnlyWithAnotherEndpoint(t *t
 
 func TestNoEndpoint_IsSaidWhenTheWaitIsOver(t *testing.T) {
 	c := config.Upstream{URL: "file+http:///nonexistent/endpoints"}
-	u, err := New("shop", c, Env{Log: discard, Secrets: &conf.Secrets{}, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: 50 * time.Millisecond})
+	u, err := New("shop", c, Env{Log: discard, Secrets: &conf.Secrets{}, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: wait(50 * time.Millisecond)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +140,7 @@ func TestNoEndpoint_IsSaidWhenTheWaitIsOver(t *testing.T) {
 
 // BenchmarkChoose guards the path of each request: no allocation.
 func BenchmarkChoose(b *testing.B) {
-	u, err := New("shop", config.Upstream{URL: fourHosts}, Env{Log: discard, Secrets: &conf.Secrets{}, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: time.Second})
+	u, err := New("shop", config.Upstream{URL: fourHosts}, Env{Log: discard, Secrets: &conf.Secrets{}, Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: wait(time.Second)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,109 @@
+package forward
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
+
+// allowed are the destinations that may be reached.
+type allowed []config.Allow
+
+// parse reads what has been validated.
+func parse(allow []string) (all allowed) {
+	for _, s := range allow {
+		if a, err := config.ParseAllow(s); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// split reads host:port; the host is lower case, without a dot at its end.
+func split(destination string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(destination)
+	if err != nil || host == "" || strings.Contains(host, "%") {
+		return "", 0, &reason.Error{Reason: reason.ClientBadRequest, Err: fmt.Errorf("%q is not host:port", destination)}
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return "", 0, &reason.Error{Reason: reason.ClientBadRequest, Err: fmt.Errorf("%q is not a port", text)}
+	}
+	return strings.ToLower(strings.TrimSuffix(host, ".")), uint16(n), nil
+}
+
+// mayResolve tells whether a name is worth a look: it is allowed, or its addresses may be.
+func (l allowed) mayResolve(host string, port uint16) bool {
+	named, _ := l.named(host, port)
+	return named || l.anyRange(port)
+}
+
+// of are those of a destination's addresses that may be dialled; the error says why there is none.
+func (l allowed) of(addresses []netip.Addr, host string, port uint16) (all []netip.AddrPort, err error) {
+	destination := net.JoinHostPort(host, strconv.Itoa(int(port)))
+	err = &reason.Error{Reason: reason.Forbidden, Err: fmt.Errorf("%s is not among the allowed destinations (add it to allow)", destination)}
+	named, private := l.named(host, port)
+	for _, ip := range addresses {
+		ip = ip.Unmap()
+		inRange := l.inRange(ip, port)
+		switch {
+		case !named && !inRange:
+		case internal(ip) && !inRange && !private:
+			err = &reason.Error{Reason: reason.Forbidden, Err: fmt.Errorf("%s is %s, an address inside (allow %s:%d to reach it)", destination, ip, ip, port)}
+		default:
+			all = append(all, netip.AddrPortFrom(ip, port))
+		}
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, err
+}
+
+// named tells whether a name or literal address is allowed, and whether that was an address, which may be private.
+func (l allowed) named(host string, port uint16) (allowed, literal bool) {
+	for _, a := range l {
+		if a.Port != 0 && a.Port != port {
+			continue
+		}
+		if a.Host != "" && a.Host == host {
+			_, err := netip.ParseAddr(host)
+			return true, err == nil
+		}
+		if a.Suffix != "" && len(host) > len(a.Suffix) && strings.HasSuffix(host, a.Suffix) {
+			allowed = true
+		}
+	}
+	return allowed, false
+}
+
+func (l allowed) anyRange(port uint16) bool {
+	for _, a := range l {
+		if a.Prefix.IsValid() && (a.Port == 0 || a.Port == port) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l allowed) inRange(ip netip.Addr, port uint16) bool {
+	for _, a := range l {
+		if a.Prefix.IsValid() && (a.Port == 0 || a.Port == port) && a.Prefix.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// internal are addresses that a name of the internet has no business with: loopback, link-local (cloud metadata among
+// them), private, shared (RFC 6598), unspecified, multicast.
+func internal(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || ip.IsUnspecified() || ip.IsMulticast() ||
+		netip.MustParsePrefix("100.64.0.0/10").Contains(ip) || netip.MustParsePrefix("0.0.0.0/8").Contains(ip) ||
+		netip.MustParsePrefix("64:ff9b::/96").Contains(ip) || ip.Zone() != ""
+}

@@ -1,0 +1,146 @@
+package layer7
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
+
+// guard is a client's connection whose HTTP/1.1 messages are held against the rules of http1 before net/http, which takes
+// more, sees them. HTTP/2 and what follows an upgrade pass.
+//
+// A head that is refused becomes a request that only we know, so that the refusal is answered in its turn, after what was
+// asked for before it.
+type guard struct {
+	net.Conn
+	b        []byte // b[r:ok] is checked, b[ok:w] is not
+	r, ok, w int
+	head     http1.Head
+	inBody   bool
+	begun    bool // the connection has said what it speaks
+	raw      bool // it speaks no HTTP/1.1, or not any more
+	err      error
+
+	refusal http1.Refusal // of a head
+	token   string        // in refusalField: the request is ours
+}
+
+const (
+	guardBytes   = 4 << 10
+	refusalField = "Ambassador-Refusal"
+)
+
+func newGuard(c net.Conn) *guard {
+	g := &guard{Conn: c, b: make([]byte, guardBytes)}
+	g.head.Reset()
+	return g
+}
+
+// Read gives what has been checked.
+func (g *guard) Read(p []byte) (int, error) {
+	for {
+		if g.r < g.ok {
+			n := copy(p, g.b[g.r:g.ok])
+			g.r += n
+			return n, nil
+		}
+		if g.raw && g.ok == g.w {
+			return g.Conn.Read(p)
+		}
+		if g.err != nil {
+			return 0, g.err
+		}
+		if g.check(); g.r < g.ok || g.err != nil {
+			continue
+		}
+		g.room()
+		n, err := g.Conn.Read(g.b[g.w:])
+		g.w += n
+		if n == 0 && err != nil {
+			return 0, err
+		}
+	}
+}
+
+// room makes some for more bytes. A head that would not fit is refused before.
+func (g *guard) room() {
+	g.w = copy(g.b, g.b[g.ok:g.w])
+	g.r, g.ok = 0, 0
+	if g.w == len(g.b) {
+		g.b = append(g.b, make([]byte, len(g.b))...)
+	}
+}
+
+// check goes over what has come.
+func (g *guard) check() {
+	for g.ok < g.w && g.err == nil {
+		more := g.b[g.ok:g.w]
+		switch {
+		case g.raw || isPreface(more) && !g.begun:
+			g.raw, g.ok = true, g.w
+		case len(more) < 4 && !g.begun:
+			return
+		case g.inBody:
+			if !g.body(more) {
+				return
+			}
+		default:
+			g.begun = true
+			r := g.head.Request(more, false)
+			if r == http1.More {
+				return
+			}
+			if r != http1.OK {
+				g.refuse(r)
+				return
+			}
+			g.ok += g.head.Size
+			g.inBody = true
+			g.body(nil)
+		}
+	}
+}
+
+// body follows p, the next bytes of a body; false when it goes on after them.
+func (g *guard) body(p []byte) bool {
+	n, done, r := g.head.Body.Next(p)
+	g.ok += n
+	if r != http1.OK {
+		g.err = &reason.Error{Reason: r.Reason(), Err: errors.New(r.String())}
+		return false
+	}
+	if done {
+		g.raw = g.head.Upgrade() != nil // if it is not granted, the answer ends the connection
+		g.inBody = false
+		g.head.Reset()
+	}
+	return done
+}
+
+func (g *guard) refuse(r http1.Refusal) {
+	var token [16]byte
+	for i := range token {
+		token[i] = byte(rand.Uint32())
+	}
+	g.refusal, g.token, g.err = r, hex.EncodeToString(token[:]), io.EOF
+	g.b = []byte("GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n" + refusalField + ": " + g.token + "\r\n\r\n")
+	g.r, g.ok, g.w = 0, len(g.b), len(g.b)
+}
+
+type guardKey struct{}
+
+// refused is what was wrong with the head in whose place r stands; OK when r is the client's own.
+func refused(r *http.Request) http1.Refusal {
+	g, ok := r.Context().Value(guardKey{}).(*guard)
+	token := r.Header.Get(refusalField)
+	if !ok || token == "" || token != g.token {
+		return http1.OK
+	}
+	return g.refusal
+}
