@@ -25,6 +25,7 @@ type sink struct {
 	mode      string
 	got       map[string][]time.Time // by record ID: when it was taken
 	order     []string               // first takes
+	texts     map[string]string      // what was taken last
 	accidents []time.Time            // taken, but the answer was lost
 	documents map[string]bool        // _id of those that came in bulk
 	conns     atomic.Int64           // open
@@ -33,7 +34,7 @@ type sink struct {
 const tooLarge = 40 << 10 // bytes that a sink in mode 413 takes
 
 func newSink(t *testing.T) *sink {
-	s := &sink{got: map[string][]time.Time{}, documents: map[string]bool{}}
+	s := &sink{got: map[string][]time.Time{}, texts: map[string]string{}, documents: map[string]bool{}}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ConnState = s.connection
 	s.Start()
@@ -166,7 +167,7 @@ func (s *sink) note(message string) {
 	if s.got[id] == nil {
 		s.order = append(s.order, id)
 	}
-	s.got[id] = append(s.got[id], time.Now())
+	s.got[id], s.texts[id] = append(s.got[id], time.Now()), message
 }
 
 func (s *sink) has(id string) bool {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -43,12 +42,6 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	src, phase, head := g.src, s.phase(g, time.Now()), g.head
 	s.mu.Unlock()
 
-	if c.read == 0 || len(c.tail) == 0 && c.acked.Offset == c.read {
-		if next, ok := skipHole(src, c.read); ok {
-			s.move(lane, g, next, nil, true)
-			return Segment{}, 0, Nothing
-		}
-	}
 	prefix := len(c.tail)
 	n, err := src.ReadAt(buf, c.read-int64(prefix))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -60,6 +53,12 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 		return Segment{}, 0, Nothing
 	}
 	data, atEnd := buf[prefix:n], n < len(buf)
+	if startsHole(data) {
+		return s.hole(lane, g, src, c.read, phase)
+	}
+	if end := beforeHole(data); end > 0 {
+		data, atEnd, phase = data[:end], true, max(phase, phaseQuiet)
+	}
 	limit := len(buf)-Margin >= s.inputs[g.Input].MaxLine
 	data, ends = complete(data, framer, ends, atEnd, phase, limit)
 	if most := s.inputs[g.Input].MaxLine; len(data) > most {
@@ -105,7 +104,7 @@ func (s *Set) take(lane int, g *Generation, at int64, used, data []byte, ends []
 		Chunk:      record.Chunk{Source: g.Source, Data: data, Offset: at, Next: next, Ends: ends, Time: g.time(at)},
 		marker:     markOf(used),
 	}
-	s.move(lane, g, next, used, false)
+	s.move(lane, g, next, used)
 	return seg, len(used), Took
 }
 
@@ -175,7 +174,7 @@ func (s *Set) overlong(lane int, g *Generation, src source, at int64, buf []byte
 		seg.Chunk.Data, seg.Chunk.Ends, seg.Chunk.Truncated = nil, nil, false
 		s.count.Drop("overlong", 1, next-at)
 	}
-	s.move(lane, g, next, last[:n], false)
+	s.move(lane, g, next, last[:n])
 	return seg, prefix + len(data), Took
 }
 
@@ -194,37 +193,10 @@ func findNewline(src io.ReaderAt, from int64) (int64, bool) {
 	}
 }
 
-// skipHole finds the first byte that is not NUL when the one at off is. An app that writes on at its old offset after its
-// file was truncated leaves a hole of them (lseek(2), SEEK_DATA).
-func skipHole(src source, off int64) (int64, bool) {
-	f, ok := src.(interface {
-		io.ReaderAt
-		Fd() uintptr
-	})
-	var first [1]byte
-	if n, _ := src.ReadAt(first[:], off); !ok || n == 0 || first[0] != 0 {
-		return off, false
-	}
-	if data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA); err == nil && data > off {
-		off = data
-	}
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := f.ReadAt(buf, off)
-		if i := bytes.IndexFunc(buf[:n], func(r rune) bool { return r != 0 }); i >= 0 {
-			return off + int64(i), true
-		}
-		off += int64(n)
-		if err != nil {
-			return off, true
-		}
-	}
-}
-
 // time gives the records at offset at a time that a later read of the same bytes gives them again.
 func (g *Generation) time(at int64) int64 { return g.born + at }
 
-func (s *Set) move(lane int, g *Generation, next int64, used []byte, nothingToAcknowledge bool) {
+func (s *Set) move(lane int, g *Generation, next int64, used []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &g.cursors[lane]
@@ -235,9 +207,6 @@ func (s *Set) move(lane int, g *Generation, next int64, used []byte, nothingToAc
 	c.read, c.stuckAt = next, -1
 	c.tail = append(c.tail[:0], used[max(0, len(used)-markerBytes):]...)
 	g.size = max(g.size, next)
-	if nothingToAcknowledge {
-		c.acked = checkpoint.Position{Offset: next}
-	}
 }
 
 func (s *Set) stuck(lane int, g *Generation, size int64, phase int) {
