@@ -137,7 +137,7 @@ func TestBroker_EachEnvironmentReachesItsOwnService(t *testing.T) {
 		t.Error("production made no request")
 	}
 	status := page(t, forwarded(t, "kubectl port-forward broker-staging 19102")["19102"]+"/status.json")
-	if !strings.Contains(status, "upstream-staging:8443") {
+	if !strings.Contains(status, "upstream-staging") {
 		t.Errorf("the status page does not say where staging's requests go: %s", status)
 	}
 }

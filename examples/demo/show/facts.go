@@ -46,8 +46,8 @@ func (f facts) backendFailures() int64 { return f.backend.Refused + f.backend.Re
 func (p *pod) ask() (facts, error) {
 	var f facts
 	err := errors.Join(
+		get(p.sink+"/counts", &f.sink), // before the app: nothing is received that is not written yet
 		get(p.app+"/stats", &f.app),
-		get(p.sink+"/counts", &f.sink),
 		get(p.backend+"/counts", &f.backend))
 	if err != nil {
 		return f, err
