@@ -28,8 +28,12 @@ func escapeMask(w uint64) uint64 {
 // mustEscape is escapeMask for one byte.
 func mustEscape(c byte) bool { return c < 0x20 || c == '"' || c == '\\' }
 
-// putEscape writes the escape of c to d, which has room for 6 bytes, and returns its length.
-func putEscape(d []byte, c byte) int {
+// putByte writes c, or its escape, to d, which has room for 6 bytes, and returns the length.
+func putByte(d []byte, c byte) int {
+	if !mustEscape(c) {
+		d[0] = c
+		return 1
+	}
 	short := byte(0)
 	switch c {
 	case '"', '\\':
@@ -47,23 +51,39 @@ func putEscape(d []byte, c byte) int {
 	return 2
 }
 
-// clean copies the start of s that needs no escape to d, eight bytes at a time, and returns its length. d is at least as
-// long as s and may be overwritten up to that length.
-func clean(d, s []byte) int {
-	n := 0
-	for len(s)-n >= 8 && len(d)-n >= 8 {
-		w := binary.LittleEndian.Uint64(s[n:])
-		binary.LittleEndian.PutUint64(d[n:], w)
-		if m := escapeMask(w); m != 0 {
-			return n + bits.TrailingZeros64(m)>>3
+// stride is how many bytes are looked at together.
+const stride = 16
+
+// escapeRun copies s to d, with a backslash in front of each quote and backslash, until there is a control byte, or s ends, or
+// d is full. It returns how much of s it took and how much of d that became; d may be overwritten beyond that.
+func escapeRun(d, s []byte) (from, to int) {
+	for len(s)-from >= stride && len(d)-to >= stride+2 {
+		in, out := (*[stride]byte)(s[from:]), (*[stride + 2]byte)(d[to:])
+		low, high := binary.LittleEndian.Uint64(in[:8]), binary.LittleEndian.Uint64(in[8:])
+		binary.LittleEndian.PutUint64(out[:8], low)
+		binary.LittleEndian.PutUint64(out[8:], high)
+		m, n := escapeMask(low), escapeMask(high)
+		if m|n == 0 {
+			from, to = from+stride, to+stride
+			continue
 		}
-		n += 8
+		k := bits.TrailingZeros64(m) >> 3
+		if m == 0 {
+			k += bits.TrailingZeros64(n) >> 3
+		}
+		k &= stride - 1
+		c := in[k]
+		if c < 0x20 {
+			return from + k, to + k
+		}
+		out[k], out[k+1] = '\\', c
+		from, to = from+k+1, to+k+2
 	}
-	for n < len(s) && !mustEscape(s[n]) {
-		d[n] = s[n]
-		n++
+	for from < len(s) && to < len(d) && !mustEscape(s[from]) {
+		d[to] = s[from]
+		from, to = from+1, to+1
 	}
-	return n
+	return from, to
 }
 
 // appendEscaped appends s as the inside of a JSON string. Bytes that are not UTF-8 become U+FFFD.
@@ -72,11 +92,11 @@ func appendEscaped(dst, s []byte) []byte {
 		s = bytes.ToValidUTF8(s, []byte(string(utf8.RuneError)))
 	}
 	for len(s) > 0 {
-		dst = slices.Grow(dst, len(s)+8)
+		dst = slices.Grow(dst, len(s)+2*stride)
 		at := len(dst)
-		n := clean(dst[at:cap(dst)], s)
-		if s = s[n:]; len(s) > 0 {
-			n += putEscape(dst[at+n:cap(dst)], s[0])
+		from, n := escapeRun(dst[at:cap(dst)-len(`\u0000`)], s)
+		if s = s[from:]; len(s) > 0 {
+			n += putByte(dst[at+n:cap(dst)], s[0])
 			s = s[1:]
 		}
 		dst = dst[:at+n]

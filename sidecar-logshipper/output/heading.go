@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strconv"
 	"time"
 
@@ -16,7 +17,8 @@ type heading struct {
 	clock  clock
 	timeAt int   // where in text the time stands, -1 for nowhere
 	idAt   int   // where in text the event ID stands, -1 for nowhere
-	second int64 // to which the times in text belong
+	second int64 // to which the time in text belongs
+	tick   int64 // Unix nanoseconds of the time in text, whose last four digits each record fills in
 }
 
 // idMark stands in a heading where the event ID goes, and is as long.
@@ -58,7 +60,7 @@ func (c clock) appendTime(dst []byte, nano int64) []byte {
 // newHeading finds the marks in text, which is the caller's no more. The generation, the first half of an event ID, is
 // filled in for good.
 func newHeading(text []byte, c clock, source *record.Source) heading {
-	h := heading{text: text, clock: c, second: -1, idAt: bytes.Index(text, []byte(idMark)), timeAt: -1}
+	h := heading{text: text, clock: c, second: -1, tick: math.MinInt64, idAt: bytes.Index(text, []byte(idMark)), timeAt: -1}
 	if h.idAt >= 0 {
 		putHex(text[h.idAt:], source.Generation)
 	}
@@ -70,19 +72,31 @@ func newHeading(text []byte, c clock, source *record.Source) heading {
 
 // put writes the heading of the record of time nano at offset to d, which has room for it, and returns its length.
 func (h *heading) put(d []byte, nano, offset int64) int {
-	if h.timeAt >= 0 {
-		second, rest := floorSecond(nano)
-		if second != h.second {
-			h.second = second
-			h.clock.render(h.text[:h.timeAt], second)
-		}
-		putNanos(h.text[h.timeAt+h.clock.digits:], rest)
+	if h.timeAt >= 0 && uint64(nano-h.tick) >= ticks {
+		h.turn(nano)
 	}
 	n := copy(d, h.text)
+	if h.timeAt >= 0 {
+		binary.LittleEndian.PutUint32(d[h.timeAt+h.clock.digits+5:], fourDigits(uint32(nano-h.tick)))
+	}
 	if h.idAt >= 0 {
 		putHex(d[h.idAt+16:], uint64(offset))
 	}
 	return n
+}
+
+// ticks are the nanoseconds that four digits can tell: the records of some ten thousand bytes differ in no more.
+const ticks = 1e4
+
+// turn writes the time of nano into text, all but its last four digits.
+func (h *heading) turn(nano int64) {
+	second, rest := floorSecond(nano)
+	if second != h.second {
+		h.second = second
+		h.clock.render(h.text[:h.timeAt], second)
+	}
+	h.tick = nano - int64(rest%ticks)
+	putNanos(h.text[h.timeAt+h.clock.digits:], rest-rest%ticks)
 }
 
 // append is put for a slice that grows.
@@ -117,4 +131,12 @@ func eightDigits(n uint32) uint64 {
 	twos := hundreds | (fours-100*hundreds)<<16
 	tens := twos * 103 >> 10 & 0x000f000f000f000f
 	return (tens | (twos-10*tens)<<8) + '0'*ones
+}
+
+// fourDigits is n, less than 1e4, as four decimal digits, the first one in the lowest byte.
+func fourDigits(n uint32) uint32 {
+	hundreds := n * 10486 >> 20
+	twos := hundreds | (n-100*hundreds)<<16
+	tens := twos * 103 >> 10 & 0x000f000f
+	return (tens | (twos-10*tens)<<8) + '0'*(ones&math.MaxUint32)
 }

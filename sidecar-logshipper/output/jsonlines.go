@@ -50,10 +50,10 @@ func (j *jsonLines) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 func (j *jsonLines) AppendRecord(dst []byte, r *record.Record) []byte { return j.shaped(dst, r) }
 
 // appendLines is the hot path: one scan over the chunk finds the ends of lines and what must be escaped together, and
-// copies on its way. At each of those places d has room for the rest of the chunk, so that nothing is checked in between.
+// copies on its way. At the start and the end of each line d has room for what is fixed and the rest of the chunk.
 func (l *layout) appendLines(dst []byte, c *record.Chunk) ([]byte, int) {
 	s, lines, n := c.Data, 0, len(dst)
-	fixed := len(l.text.text) + len(l.textEnd) + len(l.object.text) + len(l.objectEnd) + 16
+	fixed := len(l.text.text) + len(l.textEnd) + len(l.object.text) + len(l.objectEnd) + 2*stride
 	d := dst[:cap(dst)]
 	for i := 0; i < len(s); lines++ {
 		d = roomFor(d, n, len(s)-i+fixed)
@@ -66,8 +66,8 @@ func (l *layout) appendLines(dst []byte, c *record.Chunk) ([]byte, int) {
 		}
 		n += l.text.put(d[n:], c.Time+int64(i), c.Offset+int64(i))
 		for {
-			k := clean(d[n:], s[i:])
-			n, i = n+k, i+k
+			from, to := escapeRun(d[n:], s[i:])
+			n, i = n+to, i+from
 			if i == len(s) {
 				break
 			}
@@ -79,9 +79,10 @@ func (l *layout) appendLines(dst []byte, c *record.Chunk) ([]byte, int) {
 				break
 			}
 			d = roomFor(d, n, len(s)-i+fixed)
-			n += putEscape(d[n:], s[i])
+			n += putByte(d[n:], s[i])
 			i++
 		}
+		d = roomFor(d, n, len(s)-i+fixed)
 		n += copy(d[n:], l.textEnd)
 	}
 	return d[:n], lines

@@ -69,6 +69,39 @@ func TestJSONLines_TimesCrossASecondWithinAChunk(t *testing.T) {
 	}
 }
 
+func TestJSONLines_EachRecordHasTheTimeOfItsFirstByteWhereverAChunkStarts(t *testing.T) {
+	h := jsonl(t)
+	var lines []string
+	for i := range 400 {
+		lines = append(lines, strings.Repeat("x", i%97))
+	}
+	for _, at := range []int64{testTime, testTime + 5_000, testTime - 3e9, testTime - 1, 1} { // the clock may be set back
+		c := chunkOf(lines...)
+		c.Time = at
+		for i, o := range decodeLines(t, encode(h, c)) {
+			if want := time.Unix(0, at).UTC().Format("2006-01-02T15:04:05.000000000Z"); o["time"] != want {
+				t.Fatalf("record %d of the chunk of %d: time %v, want %s", i, c.Time, o["time"], want)
+			}
+			at += int64(len(lines[i]) + 1)
+		}
+	}
+}
+
+func TestJSONLines_EscapesFindRoomInABufferOfAnySize(t *testing.T) {
+	h := jsonl(t)
+	for _, text := range []string{`"`, `\`, "\x01", `a"`, "a"} {
+		for n := 0; n < 400; n += 7 {
+			c := chunkOf(strings.Repeat(text, n), "and a line that is longer than a stride")
+			for room := 0; room < 1500; room += 31 {
+				body, _ := h.AppendChunk(make([]byte, 0, room), c)
+				if o := decodeLines(t, string(body)); len(o) != 2 || o[0]["message"] != strings.Repeat(text, n) || o[0]["file"] == nil {
+					t.Fatalf("%d times %q with room for %d bytes: %s", n, text, room, body)
+				}
+			}
+		}
+	}
+}
+
 func TestJSONLines_RecordsOfSeveralLinesKeepTheirNewlines(t *testing.T) {
 	c := chunkOf("panic: x", "\tat y", "next")
 	c.Ends = []int{len("panic: x\n\tat y\n"), len(c.Data)}

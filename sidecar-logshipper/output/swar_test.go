@@ -42,6 +42,11 @@ func TestNumbers_AreWrittenAsPrintfDoes(t *testing.T) {
 			t.Fatalf("%d: %s", n, d[:9])
 		}
 	}
+	for n := range uint32(1e4) {
+		if binary.LittleEndian.PutUint32(d[:], fourDigits(n)); string(d[:4]) != fmt.Sprintf("%04d", n) {
+			t.Fatalf("%d: %s", n, d[:4])
+		}
+	}
 	for _, v := range hex {
 		if putHex(d[:], v); string(d[:]) != fmt.Sprintf("%016x", v) {
 			t.Fatalf("%x: %s", v, d)
