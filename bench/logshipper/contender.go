@@ -51,9 +51,9 @@ func contenders(o *options) []contender {
 	return list
 }
 
-// build makes a peer from a module of its own, to which the workspace does not apply.
+// build makes a peer from a module of its own, to which the workspace does not apply, with both cores.
 func build(dir, out, pkg string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd := exec.Command("taskset", "-c", testCore+","+loadCore, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)

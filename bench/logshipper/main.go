@@ -3,7 +3,7 @@
 // sink that takes and counts every line, and this command run on core 1. What counts is input per CPU-second of the
 // program under test (/proc/PID/stat), its start included.
 //
-//	go run ./bench/logshipper [-mib 1024] [-peer-mib 256] [-seconds 20] [-case REGEXP] [-binary PATH] [-peers LIST]
+//	go run ./bench/logshipper [-mib 1024] [-rounds 1] [-seconds 20] [-cases REGEXP] [-binary PATH] [-peers LIST]
 package main
 
 import (
@@ -34,11 +34,11 @@ func main() {
 }
 
 type options struct {
-	mib, peerMiB, seconds int
-	only                  *regexp.Regexp
-	dir, binary           string
-	peers                 string
-	contenders            []contender
+	mib, rounds, seconds int
+	only                 *regexp.Regexp
+	dir, binary          string
+	peers                string
+	contenders           []contender // ours is the first
 }
 
 func bench() error {
@@ -47,10 +47,10 @@ func bench() error {
 	}
 	var o options
 	only := ""
-	flag.IntVar(&o.mib, "mib", 1024, "MiB of lines that the shipper gets in each case")
-	flag.IntVar(&o.peerMiB, "peer-mib", 256, "MiB of the same lines that a peer gets")
+	flag.IntVar(&o.mib, "mib", 1024, "MiB of lines in each case")
+	flag.IntVar(&o.rounds, "rounds", 1, "rounds per case; in each, the shipper runs before each peer, and the medians are printed")
 	flag.IntVar(&o.seconds, "seconds", 20, "seconds per measurement at a steady rate, and idle")
-	flag.StringVar(&only, "case", "", "run only the cases that match this expression")
+	flag.StringVar(&only, "cases", "", "run only the cases that match this expression (the names of rows; steady, idle, app)")
 	flag.StringVar(&o.binary, "binary", "bin/amd64/sidecar-logshipper", "the shipper to measure")
 	flag.StringVar(&o.peers, "peers", "vlagent,otelcol,rsyslog", "whom to measure beside it")
 	flag.Parse()

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -100,17 +102,18 @@ func idleTable(o *options) error {
 	fmt.Printf("Idle for %d s (goals: 1 file ≤ 0.02 %%, ≤ 14 MB; 100 files ≤ 0.05 %%, ≤ 18 MB)\n", o.seconds)
 	fmt.Println("| shipper | CPU with 1 file, % | RSS, MB | CPU with 100, % | RSS, MB |\n| - | - | - | - | - |")
 	for _, c := range o.contenders {
-		one, err := o.idle(c, 1)
-		if err != nil {
+		var cells [2]string
+		var errs [2]error
+		var both sync.WaitGroup
+		for i, files := range []int{1, 100} { // two that do nothing do not disturb each other
+			both.Go(func() { cells[i], errs[i] = o.idle(c, files) })
+		}
+		both.Wait()
+		if err := errors.Join(errs[:]...); err != nil {
 			fmt.Fprintf(os.Stderr, "idle, %s: %v\n", c.name, err)
 			continue
 		}
-		many, err := o.idle(c, 100)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "idle, %s: %v\n", c.name, err)
-			continue
-		}
-		fmt.Printf("| %s | %s | %s |\n", c.name, one, many)
+		fmt.Printf("| %s | %s | %s |\n", c.name, cells[0], cells[1])
 	}
 	fmt.Println()
 	return nil

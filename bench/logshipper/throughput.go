@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,9 +34,10 @@ func jobs() []job {
 	}
 }
 
-// result is one measurement.
+// result is one measurement, or the medians of several.
 type result struct {
-	rate, wire, peak float64 // MB per CPU-second, MB, MB
+	rate, wire, peak float64 // MB per CPU-second, wire in % of the input, MB
+	least, most      float64 // of the rates
 	err              error
 }
 
@@ -44,28 +47,29 @@ func (r result) String() string {
 		return "failed"
 	case r.rate == 0:
 		return "–"
-	default:
+	case r.least == r.most:
 		return fmt.Sprintf("%.0f", r.rate)
+	default:
+		return fmt.Sprintf("%.0f (%.0f–%.0f)", r.rate, r.least, r.most)
 	}
 }
 
 func throughputTable(o *options) error {
 	row := func(cells ...string) { fmt.Println("| " + strings.Join(cells, " | ") + " |") }
-	fmt.Printf("MB of input per CPU-second; the shipper got %d MiB in each case, each peer %d. Every record was counted at the sink.\n", o.mib, o.peerMiB)
-	row("case", "ours", "goal", "wire, % of input", "peak RSS, MB", "vlagent", "otelcol", "rsyslog", "Fluent Bit (documented)", "÷ Fluent Bit", "÷ best peer", "goals")
-	row(strings.Split(strings.Repeat("-,", 11)+"-", ",")...)
+	headed := false
 	for _, j := range jobs() {
 		if !o.only.MatchString(j.name) {
 			continue
 		}
-		results := map[string]result{}
-		for _, c := range o.contenders {
-			r, err := o.measure(j, c)
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "%s, %s: %v\n", j.name, c.name, err)
-				r.err = err
-			}
-			results[c.name] = r
+		if !headed {
+			headed = true
+			fmt.Printf("MB of input per CPU-second, %d MiB in each run, median (least–most). Every record was counted at the sink.\n", o.mib)
+			row("case", "ours", "goal", "wire, % of input", "peak RSS, MB", "vlagent", "otelcol", "rsyslog", "Fluent Bit (documented)", "÷ Fluent Bit", "÷ best peer", "goals")
+			row(strings.Split(strings.Repeat("-,", 11)+"-", ",")...)
+		}
+		results, err := o.job(j)
+		if err != nil {
+			return err
 		}
 		us, best := results["ours"], j.fluentBit
 		for name, r := range results {
@@ -78,7 +82,9 @@ func throughputTable(o *options) error {
 			number(us.rate/j.fluentBit, "%.2f"), number(us.rate/best, "%.2f"),
 			number(j.overFluentBit, "≥ %.1f")+", "+number(j.overBest, "≥ %.1f"))
 	}
-	fmt.Println()
+	if headed {
+		fmt.Println()
+	}
 	return nil
 }
 
@@ -89,26 +95,77 @@ func number(v float64, format string) string {
 	return fmt.Sprintf(format, v)
 }
 
-// measure lets one contender ship one input.
-func (o *options) measure(j job, c contender) (r result, err error) {
-	in, mib := inputs()[j.input], o.peerMiB
-	if c.name == "ours" {
-		mib = o.mib
+// job gives all contenders the same file. The shipper takes its turn before each peer, so that a machine that gets slower
+// or faster does so for all.
+func (o *options) job(j job) (map[string]result, error) {
+	dir, err := os.MkdirTemp(o.dir, "")
+	if err != nil {
+		return nil, err
 	}
+	defer os.RemoveAll(dir)
+	w := workload{job: j, input: inputs()[j.input], file: filepath.Join(dir, "app.log")}
+	if w.size, w.records, err = generate(w.file, w.input, o.mib); err != nil {
+		return nil, err
+	}
+	us, peers := o.contenders[0], o.contenders[1:]
+	turns := []contender{us}
+	for i, p := range peers {
+		if i > 0 {
+			turns = append(turns, us)
+		}
+		turns = append(turns, p)
+	}
+	runs := map[string][]result{}
+	for range o.rounds {
+		for _, c := range turns {
+			r, err := o.measure(w, c)
+			if r.err = err; err != nil {
+				fmt.Fprintf(os.Stderr, "%s, %s: %v\n", j.name, c.name, err)
+			}
+			runs[c.name] = append(runs[c.name], r)
+		}
+	}
+	results := map[string]result{}
+	for name, list := range runs {
+		results[name] = medians(list)
+	}
+	return results, nil
+}
+
+func medians(list []result) (r result) {
+	var rates, wires []float64
+	for _, one := range list {
+		rates, wires = append(rates, one.rate), append(wires, one.wire)
+		r.peak, r.err = max(r.peak, one.peak), errors.Join(r.err, one.err)
+	}
+	r.rate, r.wire = median(rates), median(wires)
+	r.least, r.most = slices.Min(rates), slices.Max(rates)
+	return r
+}
+
+// workload is a job with its file.
+type workload struct {
+	job
+	input         input
+	file          string
+	size, records int
+}
+
+// measure lets one contender ship the file, under a name of its own.
+func (o *options) measure(w workload, c contender) (r result, err error) {
 	dir, err := os.MkdirTemp(o.dir, "")
 	if err != nil {
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	s := newSink(in.mark)
+	s := newSink(w.input.mark)
 	defer s.Close()
 	file := filepath.Join(dir, "app.log")
-	args := c.command(task{file, s.URL, j.format, j.compression, j.input == "java", beside(dir)})
+	args := c.command(task{file, s.URL, w.format, w.compression, w.job.input == "java", beside(dir)})
 	if args == nil {
 		return r, nil
 	}
-	size, records, err := generate(file, in, mib)
-	if err != nil {
+	if err := os.Link(w.file, file); err != nil {
 		return r, err
 	}
 	p, err := start(testCore, args...)
@@ -116,11 +173,11 @@ func (o *options) measure(j job, c contender) (r result, err error) {
 		return r, err
 	}
 	defer p.stop()
-	if err := s.await(records, 15*time.Second); err != nil {
+	if err := s.await(w.records, 15*time.Second); err != nil {
 		return r, fmt.Errorf("%w\n%s", err, tailOf(p.log.String()))
 	}
 	return result{
-		rate: float64(size) / 1e6 / p.cpu(), wire: 100 * float64(s.wire.Load()) / float64(size), peak: p.memory("VmHWM"),
+		rate: float64(w.size) / 1e6 / p.cpu(), wire: 100 * float64(s.wire.Load()) / float64(w.size), peak: p.memory("VmHWM"),
 	}, nil
 }
 
