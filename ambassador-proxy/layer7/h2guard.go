@@ -2,21 +2,19 @@ package layer7
 
 import (
 	"encoding/hex"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
 // guard is a client's connection whose HTTP/1.1 messages are held against the rules of http1 before net/http, which takes
 // more, sees them. HTTP/2 and what follows an upgrade pass.
 //
 // A head that is refused becomes a request that only we know, so that the refusal is answered in its turn, after what was
-// asked for before it.
+// asked for before it. A body that is refused goes on with what net/http refuses too.
 type guard struct {
 	net.Conn
 	b        []byte // b[r:ok] is checked, b[ok:w] is not
@@ -25,7 +23,7 @@ type guard struct {
 	inBody   bool
 	begun    bool // the connection has said what it speaks
 	raw      bool // it speaks no HTTP/1.1, or not any more
-	err      error
+	over     bool // nothing more is taken
 
 	refusal http1.Refusal // of a head
 	token   string        // in refusalField: the request is ours
@@ -34,6 +32,7 @@ type guard struct {
 const (
 	guardBytes   = 4 << 10
 	refusalField = "Ambassador-Refusal"
+	brokenBody   = "\x00\x00\r\n\r\n" // neither a chunk's size, nor its end, nor a trailer
 )
 
 func newGuard(c net.Conn) *guard {
@@ -53,10 +52,10 @@ func (g *guard) Read(p []byte) (int, error) {
 		if g.raw && g.ok == g.w {
 			return g.Conn.Read(p)
 		}
-		if g.err != nil {
-			return 0, g.err
+		if g.over {
+			return 0, g.drain()
 		}
-		if g.check(); g.r < g.ok || g.err != nil {
+		if g.check(); g.r < g.ok || g.over {
 			continue
 		}
 		g.room()
@@ -79,7 +78,7 @@ func (g *guard) room() {
 
 // check goes over what has come.
 func (g *guard) check() {
-	for g.ok < g.w && g.err == nil {
+	for g.ok < g.w && !g.over {
 		more := g.b[g.ok:g.w]
 		switch {
 		case g.raw || isPreface(more) && !g.begun:
@@ -112,7 +111,7 @@ func (g *guard) body(p []byte) bool {
 	n, done, r := g.head.Body.Next(p)
 	g.ok += n
 	if r != http1.OK {
-		g.err = &reason.Error{Reason: r.Reason(), Err: errors.New(r.String())}
+		g.end(brokenBody)
 		return false
 	}
 	if done {
@@ -128,9 +127,24 @@ func (g *guard) refuse(r http1.Refusal) {
 	for i := range token {
 		token[i] = byte(rand.Uint32())
 	}
-	g.refusal, g.token, g.err = r, hex.EncodeToString(token[:]), io.EOF
-	g.b = []byte("GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n" + refusalField + ": " + g.token + "\r\n\r\n")
-	g.r, g.ok, g.w = 0, len(g.b), len(g.b)
+	g.refusal, g.token = r, hex.EncodeToString(token[:])
+	g.end("GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n" + refusalField + ": " + g.token + "\r\n\r\n")
+}
+
+// drain waits for the end of the connection. net/http reads ahead, and would take an end that comes too soon for the end of the
+// request that it is at.
+func (g *guard) drain() error {
+	_, err := io.Copy(io.Discard, g.Conn)
+	if err == nil {
+		err = io.EOF
+	}
+	return err
+}
+
+// end puts text in the place of all that is not checked, and of all that comes.
+func (g *guard) end(text string) {
+	g.b = append(append([]byte(nil), g.b[g.r:g.ok]...), text...)
+	g.r, g.ok, g.w, g.over = 0, len(g.b), len(g.b), true
 }
 
 type guardKey struct{}

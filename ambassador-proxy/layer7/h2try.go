@@ -171,10 +171,23 @@ func (c *call) classify(ctx context.Context, err error, sent Sent) reason.Reason
 	if sent.Dial {
 		return reason.OfDial(err)
 	}
-	if text := err.Error(); strings.Contains(text, "malformed") || strings.Contains(text, "bad ") {
+	if malformed(err) {
 		return reason.UpstreamBadResponse
 	}
 	return reason.UpstreamReset
+}
+
+// malformed tells an answer that net/http does not accept from none: it has no type for that.
+func malformed(err error) bool {
+	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	for _, text := range []string{"malformed", "bad ", "transport connection broken"} {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // ofBody says why the client's body did not come to its end.

@@ -22,8 +22,8 @@ type waiting struct {
 type phase uint8
 
 const (
-	sending   phase = iota // the request's body: as long as it moves
-	asking                 // the request is sent, the head of the answer must come
+	sending  phase = iota // the request's body: as long as it moves
+	asking                // the request is sent, the head of the answer must come
 	relaying              // the answer's body, and what is left of the request's: as long as either moves
 	over
 )
