@@ -135,10 +135,12 @@ func TestRealPHPFPM_StatusIsNamedAsItsExporterDoes(t *testing.T) {
 	write(t, file, "[global]\nerror_log = "+filepath.Join(dir, "log")+"\ndaemonize = no\n[www]\nlisten = "+socket+"\n"+who+"pm = static\npm.max_children = 2\npm.status_path = /status\n")
 	server(t, "unix", socket, "php-fpm8.2", "--nodaemonize", "--fpm-config", file)
 	address, _ := nginx(t, "location = /status { fastcgi_param SCRIPT_NAME /status; fastcgi_param SCRIPT_FILENAME /status; fastcgi_param REQUEST_METHOD GET; fastcgi_param QUERY_STRING $query_string; fastcgi_pass unix:"+socket+"; }")
-	for _, query := range []string{"?json", ""} {
-		admin, _ := adapter(t, "--source", "phpfpm+http://"+address+"/status"+query)
+	for _, url := range []string{"http://" + address + "/status?json", "http://" + address + "/status", "fcgi+unix://" + socket + ":/status?json", "fcgi+unix://" + socket} {
+		admin, _ := adapter(t, "--source", "phpfpm+"+url)
 		mustHave(t, scrape(t, admin), `phpfpm_up{pool="www"} 1`, `phpfpm_total_processes{pool="www"} 2`, `phpfpm_active_processes{pool="www"} 1`, `phpfpm_accepted_connections{pool="www"}`)
 	}
+	admin, _ := adapter(t, "--source", "phpfpm+fcgi+unix://"+socket+":/nosuch.php")
+	mustHave(t, scrape(t, admin), `adapter_source_errors_total{reason="status",source="php-fpm"} 1`)
 }
 
 func TestRealApache_ServerStatusIsNamedAsItsExporterDoes(t *testing.T) {

@@ -87,8 +87,11 @@ func (f FastCGI) read(r io.Reader, buf []byte) ([]byte, error) {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
 			return buf, fmt.Errorf("read FastCGI reply: %w", unexpected(err))
 		}
+		if head[0] != 1 {
+			return buf, errors.New("read FastCGI reply: not FastCGI")
+		}
 		content := make([]byte, int(binary.BigEndian.Uint16(head[4:]))+int(head[6]))
-		if _, err := io.ReadFull(r, content); head[0] != 1 || err != nil {
+		if _, err := io.ReadFull(r, content); err != nil {
 			return buf, fmt.Errorf("read FastCGI reply: %w", unexpected(err))
 		}
 		content = content[:len(content)-int(head[6])]
@@ -111,9 +114,6 @@ func (f FastCGI) read(r io.Reader, buf []byte) ([]byte, error) {
 }
 
 func unexpected(err error) error {
-	if err == nil {
-		return errors.New("not FastCGI")
-	}
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
