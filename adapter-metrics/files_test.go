@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+func TestFile_SnapshotIsReadAnewAndIsAbsentOnceItsWriterIsDead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "stats.json")
+	write(t, file, `{"a":1}`)
+	admin, _, _ := configured(t, "sources:\n- file: {path: "+file+", max_age: 1h}\n- name: plain\n  file: {path: "+file+".txt, format: keyvalue}\n- resources: {}\n")
+	mustHave(t, scrape(t, admin), "app_a 1", `adapter_source_up{source="file"} 1`, `adapter_source_errors_total{reason="absent",source="plain"} 1`)
+	write(t, file, `{"a":2}`)
+	write(t, file+".txt", "b: 3\n")
+	mustHave(t, scrape(t, admin), "app_a 2", "app_b 3")
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(file, old, old); err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, scrape(t, admin), "!app_a", "app_b 3", `adapter_source_errors_total{reason="stale",source="file"} 1`)
+}
+
+func TestFile_TailCountsTheLinesOfEveryFileThatAPatternNames(t *testing.T) {
+	dir := t.TempDir()
+	admin, _, _ := configured(t, "sources:\n- file: {path: '"+dir+"/*.log', mode: tail, pattern: '{status:int} {path}'}\n  metrics: [{name: hits_total, labels: [status]}]\n")
+	write(t, filepath.Join(dir, "a.log"), "200 /\n404 /x\n")
+	write(t, filepath.Join(dir, "b.log"), "200 /\nodd\n")
+	shows(t, admin, `hits_total{status="200"} 2`)
+	shows(t, admin, `adapter_parse_errors_total{reason="format",source="file"} 1`)
+	mustHave(t, scrape(t, admin), `hits_total{status="404"} 1`)
+}
+
+const mappings = "mappings:\n- {match: 'old.*', name: old, labels: {x: $1}}\n- {match: 'same.*', name: same, labels: {x: $1}}\n- {match: g, name: before}\n"
+
+// A mapping file lies in a ConfigMap of its own; its swap is a change of the configuration.
+func TestReload_OfAMappingFileThatIsSwappedKeepsTheSeriesItDoesNotChange(t *testing.T) {
+	m, port := &mounted{t: t, dir: t.TempDir()}, kittest.FreePort(t)
+	m.swap(mappings)
+	file := filepath.Join(m.dir, "c.yaml")
+	admin, _ := adapter(t, "--statsd-mapping", file, "--source", "statsd://127.0.0.1:"+port)
+	send(t, "udp", "127.0.0.1:"+port, "old.a:1|c\nsame.a:5|c\nsame.b:2|c|@0.5\ng:3|g\ntook:250|ms\nplain:7|c")
+	shows(t, admin, "plain_total 7")
+	mustHave(t, scrape(t, admin), `old_total{x="a"} 1`, `same_total{x="a"} 5`, `same_total{x="b"} 4`, "before 3", "took_seconds_count 1")
+
+	m.swap("mappings:\n- {match: 'old.*', name: new, labels: {x: $1}}\n- {match: g, name: after}\n- {match: 'same.*', name: same, labels: {x: $1}}\n")
+	kittest.Eventually(t, 1e10, func() bool {
+		send(t, "udp", "127.0.0.1:"+port, "old.a:1|c")
+		return strings.Contains("\n"+scrape(t, admin), "\nnew_total{x=\"a\"}")
+	}, "the new mapping")
+	mustHave(t, scrape(t, admin), "!old_total", "!before", "!after", `same_total{x="a"} 5`, `same_total{x="b"} 4`, "plain_total 7", "took_seconds_count 1")
+	send(t, "udp", "127.0.0.1:"+port, "same.a:1|c\ng:4|g\nplain:1|c")
+	shows(t, admin, "plain_total 8")
+	mustHave(t, scrape(t, admin), `same_total{x="a"} 6`, "after 4", "adapter_config_last_reload_successful 1")
+
+	m.swap("mappings: [{match: '(', match_type: regex, name: broken}]\n")
+	shows(t, admin, "adapter_config_last_reload_successful 0")
+	mustHave(t, scrape(t, admin), `same_total{x="a"} 6`)
+}
