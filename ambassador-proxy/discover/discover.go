@@ -34,7 +34,7 @@ type Answer struct {
 
 const (
 	minTTL      = time.Second
-	maxTTL      = time.Minute
+	maxTTL      = 5 * time.Second // kubeadm's CoreDNS answers for 30 s, and a Pod that is told to stop rarely lives that long
 	unknownTTL  = 5 * time.Second // /etc/hosts, a file, an answer over TCP
 	lookupLimit = 5 * time.Second
 	earlyPause  = time.Second // between lookups that failures ask for
@@ -164,7 +164,7 @@ func (w *Watcher) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// clamp keeps a TTL between 1 s and 60 s, ± 10 % so that helpers do not ask in step.
+// clamp keeps a TTL between 1 s and 5 s, ± 10 % so that helpers do not ask in step.
 func clamp(ttl time.Duration) time.Duration {
 	if ttl == 0 {
 		ttl = unknownTTL
