@@ -115,6 +115,7 @@ func eventually(t *testing.T, check func() error) {
 }
 
 func TestREADME_LogshipperPrintsALineThatIsWrittenMeanwhile(t *testing.T) {
+	t.Parallel()
 	dir, o := t.TempDir(), readmeRuns(t)["sidecar-logshipper"]
 	if err := os.Mkdir(dir+"/logs", 0o755); err != nil {
 		t.Fatal(err)
@@ -131,20 +132,23 @@ func TestREADME_LogshipperPrintsALineThatIsWrittenMeanwhile(t *testing.T) {
 
 // Where there is no way to example.com the answer is the ambassador's own.
 func TestREADME_AmbassadorAnswersForTheFarAddress(t *testing.T) {
+	t.Parallel()
 	o := readmeRuns(t)["ambassador-proxy"]
 	_, ports := o.start(t, t.TempDir())
 	o.try(t, "", ports, `(?i)Example Domain|x-ambassador-error: \w+`)
 }
 
 func TestREADME_AdapterTurnsAPacketIntoAMetric(t *testing.T) {
+	t.Parallel()
 	o := readmeRuns(t)["adapter-metrics"]
 	_, ports := o.start(t, t.TempDir())
 	o.try(t, "", ports, `(?m)^orders_total [1-9]`)
 }
 
 func TestRunPod_StaysUpUntilCtrlCAndThenGivesItsVerdict(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("./run-pod.sh")
-	cmd.Env = append(os.Environ(), "KEEP=1", "SECONDS_UP=6")
+	cmd.Env = append(os.Environ(), "KEEP=1", "SECONDS_UP=4")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a terminal has it: Ctrl-C is for the whole group
 	stdout, err := cmd.StdoutPipe()

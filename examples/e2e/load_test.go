@@ -65,17 +65,20 @@ func carry(t *testing.T, pod, container, port, counter string, amount float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	limit := ""
 	for i, c := range p.Status.InitContainerStatuses {
-		if c.Name != container {
-			continue
-		}
 		if c.RestartCount != 0 {
 			t.Errorf("%s was restarted: %+v", c.Name, c.LastTerminationState.Terminated)
 		}
-		limit := p.Spec.InitContainers[i].Resources.Limits.Memory()
-		t.Logf("%s: %.0f a second; CPU %.2f of a core, resident memory at most %.1f MiB, working set %s, limit %s",
-			counter, (total(families, counter)-first)/took, (total(families, "process_cpu_seconds_total")-cpu)/took, resident/(1<<20), set, limit)
+		if c.Name == container {
+			limit = p.Spec.InitContainers[i].Resources.Limits.Memory().String()
+		}
 	}
+	if limit == "" {
+		t.Errorf("the Pod has no sidecar %s", container)
+	}
+	t.Logf("%s: %.0f a second; CPU %.2f of a core, resident memory at most %.1f MiB, working set %s, limit %s",
+		counter, (total(families, counter)-first)/took, (total(families, "process_cpu_seconds_total")-cpu)/took, resident/(1<<20), set, limit)
 }
 
 // workingSet is what the kubelet counts against the limit of a container, when it has measured it already: some take a

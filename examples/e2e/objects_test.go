@@ -103,12 +103,19 @@ func start(t *testing.T, manifest, name string, change func(*corev1.Pod)) *corev
 		t.Fatal(err)
 	}
 	old := strings.TrimSuffix(manifest, ".yaml")
-	text = bytes.ReplaceAll(text, []byte("name: "+old), []byte("name: "+name))
 	err = create(t.Context(), text, func(object any) {
-		if pod, ok := object.(*corev1.Pod); ok {
-			pod.Name, pod.Labels = name, map[string]string{"app": name}
+		switch o := object.(type) {
+		case *corev1.ConfigMap:
+			o.Name = name
+		case *corev1.Pod:
+			o.Name, o.Labels = name, map[string]string{"app": name}
+			for _, v := range o.Spec.Volumes {
+				if v.ConfigMap != nil && v.ConfigMap.Name == old {
+					v.ConfigMap.Name = name
+				}
+			}
 			if change != nil {
-				change(pod)
+				change(o)
 			}
 		}
 	})
