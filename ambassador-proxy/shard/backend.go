@@ -6,36 +6,35 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
-const replyBuffer = 16 << 10
-
-// backend is one client's connection to one shard. The session writes requests, the relay reads answers; requests and
-// answers are in the same order.
+// backend is one client's connection to one shard. Answers come in the order of the requests.
 type backend struct {
-	shard *Shard
-	conn  net.Conn
-	out   []byte // requests of the batch, the session's
-	last  time.Time
-	open  atomic.Int64 // requests without their answer
+	wire
+	request
+	shard    *Shard
+	endpoint *upstream.Endpoint
 
-	broken  atomic.Bool
-	buf     []byte // the relay's
-	from    int    // buf[from:] is unread
-	timeout time.Duration
+	last    time.Time // it was used
+	begun   time.Time // the batch
+	claimed bool      // the batch counts at the endpoint
+	asked   int       // requests of the batch
+	open    int       // those without their answer
+	failure reason.Reason
+	early   error // of the read that went together with sending
 }
 
-func newBackend(s *Shard, c net.Conn, timeout time.Duration) *backend {
-	return &backend{shard: s, conn: c, buf: make([]byte, 0, replyBuffer), timeout: timeout, last: time.Now()}
-}
-
-// fail closes the connection; what is still to be answered on it gets an error.
-func (b *backend) fail() {
+// fail closes the connection; what is still to be answered on it gets an error. Of several reasons the first counts.
+func (b *backend) fail(why reason.Reason) {
+	if b.failure == reason.OK {
+		b.failure = why
+		b.shard.failed(b.open, why)
+	}
 	b.broken.Store(true)
 	b.conn.Close()
 }
@@ -43,53 +42,44 @@ func (b *backend) fail() {
 const freshFor = 10 * time.Millisecond
 
 // stale tells whether the server has closed the idle connection, so that a request never finds out the hard way.
-func (b *backend) stale(now time.Time) bool {
-	if b.open.Load() > 0 || now.Sub(b.last) < freshFor {
-		return false
+func (b *backend) stale(now time.Time) bool { return now.Sub(b.last) >= freshFor && b.closed() }
+
+// claim counts the batch at the endpoint, unless the shard is out.
+func (b *backend) claim(now time.Time) error {
+	if err := b.shard.claim(b.endpoint, now); err != nil {
+		return err
 	}
-	c := b.conn
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn()
-	}
-	s, ok := c.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return true
-	}
-	gone := true
-	_ = raw.Control(func(fd uintptr) {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-		_, err := unix.Poll(p, 0)
-		gone = err == nil && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
-	})
-	return gone
+	b.begin(now)
+	return nil
 }
 
-// fill reads more of the answer into buf.
-func (b *backend) fill() error {
-	if b.from > 0 {
-		b.buf = b.buf[:copy(b.buf, b.buf[b.from:])]
-		b.from = 0
-	}
-	if len(b.buf) == cap(b.buf) {
-		return errors.New("a line of the answer is too long")
-	}
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.timeout))
-	n, err := b.conn.Read(b.buf[len(b.buf):cap(b.buf)])
-	b.buf = b.buf[:len(b.buf)+n]
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
+func (b *backend) begin(now time.Time) {
+	b.claimed, b.begun, b.last, b.asked, b.open, b.failure, b.early = true, now, now, 0, 0, reason.OK, nil
+	b.request.open(b.buffers)
 }
 
-func (b *backend) unread() []byte { return b.buf[b.from:] }
+// end tells the endpoint how the batch went.
+func (b *backend) end(now time.Time) {
+	b.wait()
+	b.request.close(b.buffers)
+	b.skip(0) // what is read is handled: no buffer is held
+	if !b.claimed {
+		return
+	}
+	b.claimed = false
+	if b.asked == 0 && b.failure == reason.OK {
+		b.endpoint.Unclaim()
+		return
+	}
+	o := layer7.Outcome{Reason: b.failure, Latency: now.Sub(b.begun)}
+	if o.Reason == reason.OK {
+		o.Status = 200
+	}
+	b.endpoint.Report(o)
+	if b.asked > 1 {
+		b.shard.attempts[o.Reason].Add(int64(b.asked - 1))
+	}
+}
 
 // peek waits for the first byte of an answer.
 func (b *backend) peek() (byte, error) {
@@ -101,12 +91,12 @@ func (b *backend) peek() (byte, error) {
 	return b.unread()[0], nil
 }
 
-// line reads up to LF, which is included; CR LF must end it.
+// line reads up to LF, which is included; CR LF must end it. It is valid until the next read.
 func (b *backend) line() ([]byte, error) {
 	for {
 		if i := bytes.IndexByte(b.unread(), '\n'); i >= 0 {
 			l := b.unread()[:i+1]
-			b.from += i + 1
+			b.from += i + 1 // the buffer is kept for l
 			if i < 1 || l[i-1] != '\r' {
 				return nil, errors.New("a line of the answer does not end with CR LF")
 			}
@@ -124,7 +114,7 @@ func (b *backend) reply(w io.Writer) (begun bool, err error) {
 	for {
 		n, done, err := r.Scan(b.unread())
 		if err != nil {
-			return begun, fmt.Errorf("malformed answer: %w", err)
+			return begun, &malformed{err}
 		}
 		if n > 0 && w != nil {
 			begun = true
@@ -132,7 +122,7 @@ func (b *backend) reply(w io.Writer) (begun bool, err error) {
 				return begun, &clientError{err}
 			}
 		}
-		b.from += n
+		b.skip(n)
 		if done {
 			return begun, nil
 		}
@@ -144,3 +134,34 @@ func (b *backend) reply(w io.Writer) (begun bool, err error) {
 
 // clientError is a failure to write to the app: no shard is to blame.
 type clientError struct{ error }
+
+// malformed is an answer that breaks the protocol.
+type malformed struct{ error }
+
+func (m *malformed) Error() string { return fmt.Sprintf("malformed answer: %v", m.error) }
+
+// cause is a network error in plain words.
+func cause(err error) error {
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return errors.New("no answer in time")
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.As(err, &timeout):
+		return errors.New("connection lost before the answer")
+	}
+	return err
+}
+
+// because is the reason to count for an error of a connection to a shard.
+func because(err error) reason.Reason {
+	if _, ok := errors.AsType[*clientError](err); ok {
+		return reason.ClientAborted
+	}
+	if _, ok := errors.AsType[*malformed](err); ok {
+		return reason.UpstreamBadResponse
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return reason.UpstreamTimeoutHeaders
+	}
+	return reason.UpstreamReset
+}

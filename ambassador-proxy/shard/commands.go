@@ -9,6 +9,7 @@ const (
 	unknown    kind = iota
 	keyed           // its keys, by first, last and step as in COMMAND INFO, must lie on one shard
 	counted         // the number of keys stands at first, the keys follow
+	stored          // the first argument is a key too, then as counted
 	streams         // the keys are the first half of what follows STREAMS
 	split           // each key is a command of its own; numbers are added
 	splitGet        // MGET
@@ -27,15 +28,15 @@ type spec struct {
 }
 
 // specOf knows the commands by their upper-case names. Keys stand where COMMAND INFO of Redis 7 says.
-func specOf(name string) spec {
-	switch name {
+func specOf(name []byte) spec {
+	switch string(name) {
 	case "MGET":
 		return spec{splitGet, 1, -1, 1}
 	case "MSET":
 		return spec{splitSet, 1, -1, 2}
 	case "DEL", "EXISTS", "UNLINK", "TOUCH":
 		return spec{split, 1, -1, 1}
-	case "PING", "ECHO", "QUIT", "AUTH", "HELLO", "SELECT", "INFO", "CLIENT", "READONLY", "READWRITE", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH":
+	case "PING", "ECHO", "QUIT", "AUTH", "HELLO", "SELECT", "INFO", "CLIENT", "RESET", "READONLY", "READWRITE", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH":
 		return spec{kind: local}
 	case "DBSIZE", "FLUSHDB", "FLUSHALL":
 		return spec{kind: everywhere}
@@ -46,19 +47,20 @@ func specOf(name string) spec {
 	case "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "PUBLISH", "SPUBLISH", "PUBSUB":
 		return spec{kind: pubsub}
 	case "KEYS", "SCAN", "RANDOMKEY", "SWAPDB", "CLUSTER", "CONFIG", "SCRIPT", "FUNCTION", "DEBUG", "SHUTDOWN", "SAVE", "BGSAVE",
-		"BGREWRITEAOF", "LASTSAVE", "REPLICAOF", "SLAVEOF", "ROLE", "SLOWLOG", "LATENCY", "MEMORY", "ACL", "MODULE", "MIGRATE", "RESET", "FAILOVER":
+		"BGREWRITEAOF", "LASTSAVE", "REPLICAOF", "SLAVEOF", "ROLE", "SLOWLOG", "LATENCY", "MEMORY", "ACL", "MODULE", "MIGRATE", "FAILOVER":
 		return spec{kind: oneServer}
 	}
 	return specOfKeyed(name)
 }
 
-func specOfKeyed(name string) spec {
-	switch name {
+func specOfKeyed(name []byte) spec {
+	switch string(name) {
 	case "GET", "SET", "SETEX", "PSETEX", "SETNX", "GETSET", "GETDEL", "GETEX", "APPEND", "STRLEN", "INCR", "DECR", "INCRBY", "DECRBY",
 		"INCRBYFLOAT", "GETRANGE", "SETRANGE", "SUBSTR", "SETBIT", "GETBIT", "BITCOUNT", "BITPOS", "BITFIELD", "BITFIELD_RO",
 		"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL", "PERSIST", "TYPE", "DUMP", "RESTORE", "MOVE",
 		"HSET", "HSETNX", "HGET", "HMSET", "HMGET", "HDEL", "HLEN", "HKEYS", "HVALS", "HGETALL", "HEXISTS", "HINCRBY", "HINCRBYFLOAT",
-		"HSTRLEN", "HSCAN", "HRANDFIELD",
+		"HSTRLEN", "HSCAN", "HRANDFIELD", "HEXPIRE", "HPEXPIRE", "HEXPIREAT", "HPEXPIREAT", "HEXPIRETIME", "HPEXPIRETIME", "HTTL", "HPTTL",
+		"HPERSIST", "HGETDEL", "HGETEX", "HSETEX",
 		"LPUSH", "RPUSH", "LPUSHX", "RPUSHX", "LPOP", "RPOP", "LLEN", "LINDEX", "LSET", "LRANGE", "LTRIM", "LREM", "LINSERT", "LPOS",
 		"SADD", "SREM", "SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS", "SPOP", "SRANDMEMBER", "SSCAN",
 		"ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZSCORE", "ZMSCORE", "ZINCRBY", "ZRANK", "ZREVRANK", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE",
@@ -81,6 +83,8 @@ func specOfKeyed(name string) spec {
 		return spec{kind: counted, first: 2}
 	case "SINTERCARD", "ZINTER", "ZUNION", "ZDIFF", "ZINTERCARD", "LMPOP", "ZMPOP":
 		return spec{kind: counted, first: 1}
+	case "ZINTERSTORE", "ZUNIONSTORE", "ZDIFFSTORE":
+		return spec{kind: stored, first: 2}
 	case "XREAD", "XREADGROUP":
 		return spec{kind: streams}
 	}
@@ -90,7 +94,7 @@ func specOfKeyed(name string) spec {
 // keysOf are the keys of a command that must lie on one shard; nil when it has too few arguments.
 func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 	switch c.kind {
-	case counted:
+	case counted, stored:
 		if len(args) <= c.first {
 			return nil
 		}
@@ -98,10 +102,13 @@ func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 		if err != nil || n < 1 || n > len(args)-c.first-1 {
 			return nil
 		}
-		return args[c.first+1 : c.first+1+n]
+		if keys = args[c.first+1 : c.first+1+n]; c.kind == stored {
+			keys = append([][]byte{args[1]}, keys...)
+		}
+		return keys
 	case streams:
 		for i := 1; i < len(args); i++ {
-			if fold(args[i]) == "STREAMS" {
+			if word(args[i]) == "STREAMS" {
 				rest := args[i+1:]
 				return rest[:len(rest)/2]
 			}
@@ -112,28 +119,36 @@ func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 	if last < 0 {
 		last += len(args)
 	}
-	for i := c.first; i <= last && i < len(args); i += c.step {
-		keys = append(keys, args[i])
-	}
 	if len(args) <= last {
 		return nil
+	}
+	for i := c.first; i <= last; i += c.step {
+		keys = append(keys, args[i])
 	}
 	return keys
 }
 
-// fold is an upper-case copy of a short word.
-func fold(b []byte) string {
-	if len(b) > 32 {
-		return ""
+// single tells whether the command has one key, its first argument.
+func (c spec) single() bool { return c == spec{keyed, 1, 1, 1} }
+
+// fold makes a short word upper-case, in room; empty when it is too long.
+func fold(b []byte, room *[32]byte) []byte {
+	if len(b) > len(room) {
+		return nil
 	}
-	var up [32]byte
 	for i, c := range b {
 		if 'a' <= c && c <= 'z' {
 			c -= 'a' - 'A'
 		}
-		up[i] = c
+		room[i] = c
 	}
-	return string(up[:len(b)])
+	return room[:len(b)]
+}
+
+// word is fold where it does not matter what that costs.
+func word(b []byte) string {
+	var room [32]byte
+	return string(fold(b, &room))
 }
 
 // KeysOf are the keys of a command as the app would write it, or why the ambassador would not send it to a shard.
@@ -151,10 +166,10 @@ func KeysOf(protocol string, words []string) (keys [][]byte, why string) {
 		}
 		return keys, ""
 	}
-	name := fold(args[0])
-	c := specOf(name)
+	name := word(args[0])
+	c := specOf([]byte(name))
 	switch c.kind {
-	case keyed, counted, streams, split, splitGet, splitSet:
+	case keyed, counted, stored, streams, split, splitGet, splitSet:
 		if keys = c.keysOf(args); len(keys) == 0 {
 			why = "wrong number of arguments for " + name
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
 // head reads the first line of each part's reply: without its CR LF, or an error.
@@ -14,11 +16,11 @@ func (r *relay) head(p *part) ([]byte, error) {
 	}
 	line, err := p.line()
 	if err != nil {
-		p.fail()
+		p.fail(because(err))
 		return nil, cause(err)
 	}
 	if line = line[:len(line)-2]; len(line) == 0 {
-		p.fail()
+		p.fail(reason.UpstreamBadResponse)
 		return nil, errors.New("malformed answer")
 	}
 	if line[0] == '-' {
@@ -48,8 +50,8 @@ func merged(r *relay, t *slot) error {
 			begun[i] = true
 			line, err := r.head(p)
 			if err == nil && string(line) != "*"+strconv.Itoa(p.keys) {
-				p.fail()
-				err = fmt.Errorf("malformed answer")
+				p.fail(reason.UpstreamBadResponse)
+				err = errors.New("malformed answer")
 			}
 			if err != nil {
 				if isClient(err) {
@@ -66,7 +68,7 @@ func merged(r *relay, t *slot) error {
 		}
 		half, err := p.reply(r)
 		if err != nil {
-			if p.fail(); half {
+			if p.fail(because(err)); half {
 				return err
 			}
 			failures[i] = r.problem(p, cause(err))
@@ -113,7 +115,7 @@ func (r *relay) each(t *slot, one func([]byte) error, good func() []byte) error 
 		}
 		if err == nil {
 			if err = one(line); err != nil {
-				p.fail()
+				p.fail(reason.UpstreamBadResponse)
 			}
 		}
 		if err == nil {
@@ -124,6 +126,7 @@ func (r *relay) each(t *slot, one func([]byte) error, good func() []byte) error 
 			answer = r.problem(p, err)
 		}
 	}
+	r.refused = failed > 0
 	switch {
 	case failed == 0:
 		answer = good()
@@ -150,11 +153,12 @@ func first(r *relay, t *slot) error {
 		if answered {
 			_, err = p.reply(nil)
 		} else {
+			r.refused = p.unread()[0] == '-'
 			half, err = p.reply(r)
 			answered = err == nil
 		}
 		if err != nil {
-			if p.fail(); half && !answered {
+			if p.fail(because(err)); half && !answered {
 				return err
 			}
 		}
@@ -162,5 +166,6 @@ func first(r *relay, t *slot) error {
 	if answered {
 		return nil
 	}
+	r.refused = true
 	return r.fault(&t.parts[0], fmt.Errorf("no shard answered"))
 }

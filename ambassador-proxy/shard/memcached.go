@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 )
 
 const (
@@ -15,16 +13,17 @@ const (
 )
 
 // memcached is the text protocol of memcached (doc/protocol.txt), meta commands included.
-type memcached struct{}
+type memcached struct{ words [][]byte }
 
-func (memcached) failure(text string) []byte {
+func (*memcached) failure(text string) []byte {
 	return fmt.Appendf(nil, "SERVER_ERROR %s\r\n", clean(text))
 }
 
-func (memcached) hello(*session, *backend) error { return nil }
+func (*memcached) hello(*session, *backend) (bool, error) { return false, nil }
 
 // ParseLine reads a command line and the block of data that belongs to it from the beginning of b: its words, how long the
-// line is, and how long all of it is. errMore when b ends too early; any other error is final for the connection.
+// line is, and how long all of it is. errMore when b ends too early: n is then how long the command is, or 0, and words and
+// line are there when n is. Any other error is final for the connection.
 func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) {
 	words = words[:0]
 	end := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
@@ -39,10 +38,12 @@ func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) 
 	if bytes.ContainsAny(text, "\r\x00") {
 		return words, 0, 0, errors.New("a command line has a bare CR or a NUL")
 	}
-	for w := range bytes.SplitSeq(text, []byte(" ")) {
+	for len(text) > 0 {
+		w, rest, _ := bytes.Cut(text, []byte(" "))
 		if len(w) > 0 {
 			words = append(words, w)
 		}
+		text = rest
 	}
 	at := dataSize(words)
 	if at < 0 {
@@ -57,7 +58,7 @@ func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) 
 	}
 	n = line + size + 2
 	if len(b) < n {
-		return words, 0, 0, errMore
+		return words, line, n, errMore
 	}
 	if string(b[n-2:n]) != "\r\n" {
 		return words, 0, 0, errors.New("bad data chunk")
@@ -80,15 +81,15 @@ func dataSize(words [][]byte) int {
 }
 
 func (m *memcached) command(s *session, b []byte) (int, error) {
-	words, line, n, err := ParseLine(b, nil)
+	words, line, n, err := ParseLine(b, m.words)
+	m.words = words
 	if err != nil {
 		return n, err
 	}
-	name := ""
-	if len(words) > 0 {
-		name = string(words[0])
+	if len(words) == 0 {
+		words = append(words, nil)
 	}
-	switch name {
+	switch string(words[0]) {
 	case "get", "gets":
 		m.retrieve(s, words[:1], words[1:])
 	case "gat", "gats":
@@ -98,7 +99,7 @@ func (m *memcached) command(s *session, b []byte) (int, error) {
 		}
 		m.retrieve(s, words[:2], words[2:])
 	case "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch":
-		m.change(s, words, b[line:n])
+		m.change(s, words, b[line-1:n])
 	case "mg", "ms", "md", "ma", "me":
 		m.meta(s, words, b[:n])
 	case "mn":
@@ -112,11 +113,43 @@ func (m *memcached) command(s *session, b []byte) (int, error) {
 	case "quit":
 		s.ending = true
 	case "stats", "slabs", "lru", "lru_crawler", "watch", "cache_memlimit", "shutdown", "me_all":
-		s.say([]byte("SERVER_ERROR " + name + " is not supported by the sharding ambassador: it concerns one server, not a key\r\n"))
+		s.say([]byte("SERVER_ERROR " + string(words[0]) + " is not supported by the sharding ambassador: it concerns one server, not a key\r\n"))
 	default:
 		s.say([]byte("ERROR\r\n"))
 	}
 	return n, nil
+}
+
+// block finds the end of a block of data.
+type block struct{ left int }
+
+// Scan is scanner.
+func (k *block) Scan(b []byte) (n int, done bool, err error) {
+	if n = min(len(b), max(k.left-2, 0)); n > 0 {
+		k.left -= n
+	}
+	for ; k.left > 0 && n < len(b); n, k.left = n+1, k.left-1 {
+		if b[n] != "\n\r"[k.left-1] {
+			return n, false, errors.New("bad data chunk")
+		}
+	}
+	return n, k.left == 0, nil
+}
+
+// long begins a command whose line is there.
+func (m *memcached) long(s *session, b []byte) (int, scanner) {
+	words, line, n, _ := ParseLine(b, m.words) // errMore
+	m.words = words
+	if n == 0 || string(words[0]) == "ms" || s.p.most > 0 && n > s.p.most {
+		return 0, nil
+	}
+	rest := &block{n - line}
+	passed, _, err := rest.Scan(b[line:])
+	if err != nil {
+		return 0, nil // said when it is parsed again
+	}
+	m.change(s, words, b[line-1:line+passed])
+	return line + passed, rest
 }
 
 func badKey(key []byte) bool { return len(key) == 0 || len(key) > maxKey }
@@ -131,29 +164,48 @@ func (m *memcached) retrieve(s *session, before, keys [][]byte) {
 		s.say([]byte("CLIENT_ERROR bad command line format\r\n"))
 		return
 	}
-	var shards []*Shard
-	var lines [][]byte
+	s.shards, s.at = s.shards[:0], s.at[:0]
 	for _, k := range keys {
 		shard := s.view.m.of(s.ring, k)
-		at := slices.Index(shards, shard)
+		at := slices.Index(s.shards, shard)
 		if at < 0 {
-			at = len(shards)
-			shards, lines = append(shards, shard), append(lines, bytes.Join(before, []byte(" ")))
+			at = len(s.shards)
+			s.shards = append(s.shards, shard)
 		}
-		lines[at] = append(append(lines[at], ' '), k...)
+		s.at = append(s.at, at)
 	}
-	t := &slot{}
-	for _, shard := range shards {
-		_, _ = s.backend(shard) // connections before any part is in a batch; to asks again and gets the error
+	s.reachAll(s.shards)
+	mark := s.mark()
+	for i, shard := range s.shards {
+		b := s.add(shard, s.reached[i].backend, s.reached[i].err)
+		if b == nil {
+			continue
+		}
+		start := len(b.out)
+		b.out = appendWords(b.out, before)
+		for k, at := range s.at {
+			if at == i {
+				b.out = append(append(b.out, ' '), keys[k]...)
+			}
+		}
+		b.out = append(b.out, "\r\n"...)
+		s.bytes += len(b.out) - start
 	}
-	for i, shard := range shards {
-		s.put(s.to(t, shard), lines[i], []byte("\r\n"))
+	s.ask(mark, values)
+}
+
+func appendWords(b []byte, words [][]byte) []byte {
+	for i, w := range words {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, w...)
 	}
-	s.ask(t, values)
+	return b
 }
 
 // change sends a command of one key. noreply is taken off: memcached may answer an error all the same, and the order of
-// answers must be known; the answer is dropped here.
+// answers must be known; the answer is dropped here. data begins with the line's LF.
 func (m *memcached) change(s *session, words [][]byte, data []byte) {
 	if len(words) < 2 || badKey(words[1]) {
 		s.say([]byte("CLIENT_ERROR bad command line format\r\n"))
@@ -163,9 +215,15 @@ func (m *memcached) change(s *session, words [][]byte, data []byte) {
 	if last := len(words) - 1; last > 1 && string(words[last]) == "noreply" {
 		words, answer = words[:last], noLine
 	}
-	t := &slot{}
-	s.put(s.to(t, s.view.m.of(s.ring, key)), bytes.Join(words, []byte(" ")), []byte("\r\n"), data)
-	s.ask(t, answer)
+	shard := s.view.m.of(s.ring, key)
+	b, err := s.reach(shard)
+	mark := s.mark()
+	if b = s.add(shard, b, err); b != nil {
+		start := len(b.out)
+		b.out = append(append(appendWords(b.out, words), '\r'), data...)
+		s.bytes += len(b.out) - start
+	}
+	s.ask(mark, answer)
 }
 
 // meta sends a meta command as it is. A quiet one may have no answer: a no-op behind it marks where the answer would end.
@@ -174,15 +232,17 @@ func (m *memcached) meta(s *session, words [][]byte, raw []byte) {
 		s.say([]byte("CLIENT_ERROR bad command line format, or a binary key, which the sharding ambassador does not support\r\n"))
 		return
 	}
-	t := &slot{}
-	b := s.to(t, s.view.m.of(s.ring, words[1]))
+	shard := s.view.m.of(s.ring, words[1])
+	b, err := s.reach(shard)
+	mark := s.mark()
+	b = s.add(shard, b, err)
 	s.put(b, raw)
 	if slices.ContainsFunc(words[2:], func(f []byte) bool { return string(f) == "q" }) {
 		s.put(b, []byte("mn\r\n"))
-		s.ask(t, untilNoop)
+		s.ask(mark, untilNoop)
 		return
 	}
-	s.ask(t, oneLine)
+	s.ask(mark, oneLine)
 }
 
 func (m *memcached) flushAll(s *session, words [][]byte) {
@@ -190,53 +250,12 @@ func (m *memcached) flushAll(s *session, words [][]byte) {
 	if last := len(words) - 1; string(words[last]) == "noreply" {
 		words, answer = words[:last], noneOK
 	}
-	for _, shard := range s.ring.shards {
-		_, _ = s.backend(shard)
-	}
-	t := &slot{}
-	for _, shard := range s.ring.shards {
-		s.put(s.to(t, shard), bytes.Join(words, []byte(" ")), []byte("\r\n"))
-	}
-	s.ask(t, answer)
-}
-
-// text relays one answer: a line, and the data behind VALUE and VA. w nil drops it. It returns the line's first word.
-func (b *backend) text(w io.Writer, hold func(word string) bool) (word string, begun bool, err error) {
-	line, err := b.line()
-	if err != nil {
-		return "", false, err
-	}
-	fields := bytes.Fields(line)
-	if len(fields) == 0 {
-		return "", false, errors.New("malformed answer")
-	}
-	word, size := string(fields[0]), -1
-	if word == "VALUE" && len(fields) >= 4 {
-		size, err = strconv.Atoi(string(fields[3]))
-	} else if word == "VA" && len(fields) >= 2 {
-		size, err = strconv.Atoi(string(fields[1]))
-	}
-	if err != nil || size < -1 || size > maxBulk {
-		return "", false, errors.New("malformed answer")
-	}
-	if w == nil || hold != nil && hold(word) {
-		w = io.Discard
-	}
-	if _, err := w.Write(line); err != nil {
-		return word, true, &clientError{err}
-	}
-	for left := size + 2; size >= 0 && left > 0; {
-		if len(b.unread()) == 0 {
-			if err := b.fill(); err != nil {
-				return word, true, err
-			}
+	s.reachAll(s.ring.shards)
+	mark := s.mark()
+	for i, shard := range s.ring.shards {
+		if b := s.add(shard, s.reached[i].backend, s.reached[i].err); b != nil {
+			b.out = append(appendWords(b.out, words), "\r\n"...)
 		}
-		n := min(left, len(b.unread()))
-		if _, err := w.Write(b.unread()[:n]); err != nil {
-			return word, true, &clientError{err}
-		}
-		b.from += n
-		left -= n
 	}
-	return word, true, nil
+	s.ask(mark, answer)
 }

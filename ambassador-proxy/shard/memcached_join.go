@@ -1,14 +1,11 @@
 package shard
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-)
 
-func failed(word string) bool {
-	return word == "ERROR" || word == "CLIENT_ERROR" || word == "SERVER_ERROR"
-}
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+)
 
 // oneLine relays the answer of one shard.
 func oneLine(r *relay, t *slot) error {
@@ -19,7 +16,7 @@ func oneLine(r *relay, t *slot) error {
 		if _, begun, err = p.text(r, nil); err == nil {
 			return nil
 		}
-		if p.fail(); begun {
+		if p.fail(because(err)); begun {
 			return err
 		}
 	}
@@ -36,7 +33,7 @@ func noLine(r *relay, t *slot) error {
 		return nil
 	}
 	if _, _, err := p.text(nil, nil); err != nil {
-		p.fail()
+		p.fail(because(err))
 	}
 	return nil
 }
@@ -48,18 +45,19 @@ func values(r *relay, t *slot) error {
 	for i := range t.parts {
 		p := &t.parts[i]
 		err := r.ready(p)
-		for word := ""; err == nil && word != "END" && !failed(word); {
+		answered := false
+		for l := leadOther; err == nil && l != leadEnd && !l.failed(); {
 			// The error line comes after what was found, as memcached itself does it.
 			var begun bool
-			word, begun, err = p.text(r, func(w string) bool { return w == "END" || failed(w) })
+			l, begun, err = p.text(r, func(l lead) bool { return l == leadEnd || l.failed() })
 			if err != nil && begun {
-				p.fail()
+				p.fail(because(err))
 				return err // half a value
 			}
-			if err == nil && failed(word) {
-				err = errors.New("answered " + word)
-			} else if err == nil && word != "END" && word != "VALUE" {
-				p.fail()
+			if err == nil && l.failed() {
+				answered, err = true, errors.New("answered "+string(l))
+			} else if err == nil && l != leadEnd && l != leadValue {
+				p.fail(reason.UpstreamBadResponse)
 				return fmt.Errorf("shard %s: malformed answer", p.name)
 			}
 		}
@@ -69,15 +67,15 @@ func values(r *relay, t *slot) error {
 		if isClient(err) {
 			return err
 		}
-		if p.backend != nil && !bytes.HasPrefix([]byte(err.Error()), []byte("answered")) {
-			p.fail()
+		if p.backend != nil && !answered {
+			p.fail(because(err))
 		}
 		if failure == nil {
 			failure = r.s.proto.failure(fmt.Sprintf("shard %s: %v", p.name, cause(err)))
 		}
 	}
 	if failure == nil {
-		failure = []byte("END\r\n")
+		return r.text("END\r\n")
 	}
 	_, err := r.Write(failure)
 	return err
@@ -89,15 +87,15 @@ func untilNoop(r *relay, t *slot) error {
 	err := r.ready(p)
 	begun := false
 	for err == nil {
-		var word string
-		word, _, err = p.text(r, func(w string) bool { return w == "MN" })
-		if err == nil && word == "MN" {
+		var l lead
+		l, _, err = p.text(r, func(l lead) bool { return l == leadNoop })
+		if err == nil && l == leadNoop {
 			return nil
 		}
 		begun = true
 	}
 	if p.backend != nil {
-		p.fail()
+		p.fail(because(err))
 	}
 	if begun {
 		return err
@@ -112,11 +110,11 @@ func allOK(r *relay, t *slot) error {
 		p := &t.parts[i]
 		err := r.ready(p)
 		if err == nil {
-			var word string
-			if word, _, err = p.text(nil, nil); err != nil {
-				p.fail()
-			} else if word != "OK" {
-				err = errors.New("answered " + word)
+			var l lead
+			if l, _, err = p.text(nil, nil); err != nil {
+				p.fail(because(err))
+			} else if l != leadOK {
+				err = errors.New("answered " + string(l))
 			}
 		}
 		if isClient(err) {

@@ -101,6 +101,40 @@ func FuzzParseCommand(f *testing.F) {
 	})
 }
 
+// FuzzRest holds the streaming parser against the one that wants the whole: two views of one command never differ.
+func FuzzRest(f *testing.F) {
+	f.Add([]byte("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\nrest"), 20, 3)
+	f.Add([]byte("*2\r\n$3\r\nGET\r\n$1\r\nab\r\n"), 12, 1)
+	f.Fuzz(func(t *testing.T, b []byte, cut, size int) {
+		cut = min(max(cut, 0), len(b))
+		if cut == 0 || b[0] != '*' {
+			return
+		}
+		args, from, rest, err := parseArray(b[:cut], nil)
+		if err != errMore || rest.args == 0 {
+			return
+		}
+		if _, least, err := ParseCommand(b[:cut], nil); err != errMore || least <= cut && rest.bulk > 0 {
+			t.Fatalf("%q: wants only %d bytes: %v", b[:cut], least, err)
+		}
+		end, done := from, false
+		for to := cut; !done; to = min(to+max(size%64, 1), len(b)) {
+			var n int
+			n, done, err = rest.Scan(b[end:to])
+			if end += n; err != nil || !done && to == len(b) {
+				break
+			}
+		}
+		whole, n, errWhole := ParseCommand(b, nil)
+		switch {
+		case done && (errWhole != nil || n != end || len(whole) < len(args)):
+			t.Fatalf("%q: ends at %d in pieces, at %d whole: %v", b, end, n, errWhole)
+		case !done && errWhole == nil:
+			t.Fatalf("%q: is whole, and not in pieces: %v", b, err)
+		}
+	})
+}
+
 func FuzzReply(f *testing.F) {
 	f.Add([]byte("*2\r\n$1\r\na\r\n%1\r\n+k\r\n:1\r\n"), 1)
 	f.Fuzz(func(t *testing.T, b []byte, size int) {
@@ -115,10 +149,50 @@ func FuzzReply(f *testing.F) {
 func FuzzParseLine(f *testing.F) {
 	f.Add([]byte("set a 0 0 1\r\nx\r\n"))
 	f.Add([]byte("mg a v\r\n"))
+	f.Add([]byte("get a  b\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, line, n, err := ParseLine(b, nil)
-		if err == nil && (line <= 0 || n < line || n > len(b)) {
+		words, line, n, err := ParseLine(b, nil)
+		if err == errMore && n > 0 { // the line is there: its data can be scanned in pieces
+			k := block{n - line}
+			if passed, done, err := k.Scan(b[line:]); done || err == nil && passed != len(b)-line {
+				t.Fatalf("%q: %d of the data passed, done %v", b, passed, done)
+			}
+		}
+		if err != nil {
+			return
+		}
+		if line <= 0 || n < line || n > len(b) {
 			t.Fatalf("%q: line %d, all %d", b, line, n)
+		}
+		k := block{n - line}
+		if passed, done, err := k.Scan(b[line:n]); n > line && (err != nil || !done || passed != n-line) {
+			t.Fatalf("%q: the data are not understood in pieces: %v", b, err)
+		}
+		// What is sent on is understood again, as the same.
+		sent := append(append(appendWords(nil, words), '\r'), b[line-1:n]...)
+		again, _, m, err := ParseLine(sent, nil)
+		if err != nil || m != len(sent) || len(again) != len(words) {
+			t.Fatalf("%q: sent on as %q, which is not understood: %v", b, sent, err)
+		}
+		for i := range words {
+			if !bytes.Equal(words[i], again[i]) {
+				t.Fatalf("%q: word %d changed", b, i)
+			}
+		}
+	})
+}
+
+// FuzzHead holds that a line of a server is refused or has a sane size.
+func FuzzHead(f *testing.F) {
+	f.Add([]byte("VALUE a 0 5 7\r\n"))
+	f.Add([]byte("VA 5 f0\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 2 || string(b[len(b)-2:]) != "\r\n" || bytes.IndexByte(b, '\n') != len(b)-1 {
+			return
+		}
+		l, size, err := (&backend{}).head(b)
+		if err == nil && (size < -1 || size > maxBulk || (size >= 0) != (l == leadValue || l == leadMeta)) {
+			t.Fatalf("%q: %s, %d bytes", b, l, size)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,9 +12,11 @@ import (
 // redis is the Redis protocol of one client: what it has said about itself, to be said again on every new connection.
 type redis struct {
 	args     [][]byte
+	room     [32]byte
 	version  []byte // of the protocol, from HELLO; nil 2
 	login    [][]byte
 	database []byte // nil 0
+	called   []byte // CLIENT SETNAME
 	tx       transaction
 }
 
@@ -37,33 +40,77 @@ func (q *redis) command(s *session, b []byte) (int, error) {
 	if err != nil || len(args) == 0 {
 		return n, err
 	}
-	name := fold(args[0])
+	name := fold(args[0], &q.room)
 	c := specOf(name)
-	if q.tx.open && c.kind != local {
-		q.queue(s, c, name, args, b[:n])
-		return n, nil
+	switch {
+	case q.tx.open && c.kind != local:
+		q.queue(s, c, string(name), args, raw(b[:n], args))
+	case c.single() && len(args) > 1:
+		q.forward(s, s.view.m.of(s.ring, args[1]), raw(b[:n], args))
+	default:
+		q.other(s, c, string(name), args, b[:n])
 	}
+	return n, nil
+}
+
+// long begins a command whose one key is there.
+func (q *redis) long(s *session, b []byte) (int, scanner) {
+	if b[0] != '*' {
+		return 0, nil
+	}
+	args, n, rest, _ := parseArray(b, q.args[:0]) // errMore
+	q.args = args
+	if len(args) < 2 {
+		return 0, nil
+	}
+	name := fold(args[0], &q.room)
+	c := specOf(name)
+	if !c.single() {
+		return 0, nil
+	}
+	passed, _, err := rest.Scan(b[n:])
+	if err != nil {
+		return 0, nil // said when it is parsed again
+	}
+	n += passed
+	if s.p.most > 0 && int64(n)+rest.bulk > int64(s.p.most) {
+		return 0, nil // hold refuses it
+	}
+	if q.tx.open {
+		q.queue(s, c, string(name), args, b[:n])
+	} else {
+		q.forward(s, s.view.m.of(s.ring, args[1]), b[:n])
+	}
+	return n, &rest
+}
+
+// raw is the command as an array.
+func raw(b []byte, args [][]byte) []byte {
+	if b[0] != '*' {
+		return AppendCommand(nil, args...)
+	}
+	return b
+}
+
+// other handles what is not simply passed on to the shard of one key.
+func (q *redis) other(s *session, c spec, name string, args [][]byte, b []byte) {
 	switch c.kind {
-	case keyed, counted, streams:
-		q.forward(s, c, name, args, b[:n])
-	case split:
-		if len(args) < 2 {
-			s.say(arity(name))
-			break
+	case keyed, counted, stored, streams:
+		if shard, no := q.one(s, c, name, args); no != nil {
+			s.say(no)
+		} else {
+			q.forward(s, shard, raw(b, args))
 		}
-		q.split(s, args, 1, summed)
-	case splitGet:
-		if len(args) < 2 {
-			s.say(arity(name))
-			break
+	case split, splitGet, splitSet:
+		step := 1
+		if c.kind == splitSet {
+			step = 2
 		}
-		q.split(s, args, 1, merged)
-	case splitSet:
-		if len(args) < 3 || len(args)%2 == 0 {
+		if len(args) < 2 || (len(args)-1)%step != 0 {
 			s.say(arity(name))
-			break
+			return
 		}
-		q.split(s, args, 2, agreed)
+		q.split(s, args, step, joinOf(c.kind))
 	case everywhere:
 		join := agreed
 		if name == "DBSIZE" {
@@ -77,7 +124,16 @@ func (q *redis) command(s *session, b []byte) (int, error) {
 	default:
 		s.say(refusal(c.kind, name))
 	}
-	return n, nil
+}
+
+func joinOf(k kind) func(*relay, *slot) error {
+	switch k {
+	case splitGet:
+		return merged
+	case splitSet:
+		return agreed
+	}
+	return summed
 }
 
 func arity(name string) []byte {
@@ -98,7 +154,7 @@ func refusal(k kind, name string) []byte {
 
 // one is the shard of a command's keys, or the answer that refuses it.
 func (q *redis) one(s *session, c spec, name string, args [][]byte) (*Shard, []byte) {
-	if c.kind == streams && slices.ContainsFunc(args[1:], func(a []byte) bool { return fold(a) == "BLOCK" }) {
+	if c.kind == streams && slices.ContainsFunc(args[1:], func(a []byte) bool { return word(a) == "BLOCK" }) {
 		return nil, refusal(blocking, name+" BLOCK")
 	}
 	keys := c.keysOf(args)
@@ -117,67 +173,73 @@ func (q *redis) one(s *session, c spec, name string, args [][]byte) (*Shard, []b
 	return at, nil
 }
 
-func (q *redis) forward(s *session, c spec, name string, args [][]byte, raw []byte) {
-	shard, no := q.one(s, c, name, args)
-	if no != nil {
-		s.say(no)
-		return
-	}
-	t := &slot{}
-	b := s.to(t, shard)
-	if raw[0] != '*' {
-		raw = AppendCommand(nil, args...)
-	}
-	s.put(b, raw)
-	s.ask(t, whole)
+func (q *redis) forward(s *session, shard *Shard, request []byte) {
+	b, err := s.reach(shard)
+	m := s.mark()
+	s.put(s.add(shard, b, err), request)
+	s.ask(m, whole)
 }
 
 // split sends each shard its keys; step 2 takes a value with each.
 func (q *redis) split(s *session, args [][]byte, step int, join func(*relay, *slot) error) {
-	var shards []*Shard
-	var perShard [][][]byte
-	t := &slot{}
+	s.shards, s.at = s.shards[:0], s.at[:0]
 	for i := 1; i < len(args); i += step {
 		shard := s.view.m.of(s.ring, args[i])
-		at := slices.Index(shards, shard)
+		at := slices.Index(s.shards, shard)
 		if at < 0 {
-			at = len(shards)
-			shards = append(shards, shard)
-			perShard = append(perShard, [][]byte{args[0]})
+			at = len(s.shards)
+			s.shards = append(s.shards, shard)
 		}
-		perShard[at] = append(perShard[at], args[i:i+step]...)
-		t.order = append(t.order, at)
+		s.at = append(s.at, at)
 	}
-	q.connect(s, shards)
-	for i, shard := range shards {
-		b := s.to(t, shard)
-		t.parts[i].keys = (len(perShard[i]) - 1) / step
-		s.put(b, AppendCommand(nil, perShard[i]...))
+	s.reachAll(s.shards)
+	m := s.mark()
+	s.order = append(s.order, s.at...)
+	for i, shard := range s.shards {
+		keys := 0
+		for _, at := range s.at {
+			if at == i {
+				keys++
+			}
+		}
+		b := s.add(shard, s.reached[i].backend, s.reached[i].err)
+		s.parts[len(s.parts)-1].keys = keys
+		if b == nil {
+			continue
+		}
+		before := len(b.out)
+		b.out = appendBulk(appendHead(b.out, '*', 1+keys*step), args[0])
+		for k, at := range s.at {
+			if at == i {
+				for _, a := range args[1+k*step : 1+(k+1)*step] {
+					b.out = appendBulk(b.out, a)
+				}
+			}
+		}
+		s.bytes += len(b.out) - before
 	}
-	s.ask(t, join)
-}
-
-// connect makes the connections before any part is in a batch.
-func (q *redis) connect(s *session, shards []*Shard) {
-	for _, shard := range shards {
-		_, _ = s.backend(shard) // to asks again and gets the error
-	}
+	s.ask(m, join)
 }
 
 func (q *redis) broadcast(s *session, shards []*Shard, join func(*relay, *slot) error, request []byte) {
-	q.connect(s, shards)
-	t := &slot{}
-	for _, shard := range shards {
-		s.put(s.to(t, shard), request)
+	s.reachAll(shards)
+	m := s.mark()
+	for i, shard := range shards {
+		s.put(s.add(shard, s.reached[i].backend, s.reached[i].err), request)
 	}
-	s.ask(t, join)
+	s.ask(m, join)
 }
 
 // some is a shard that answers: a connected one if there is one.
 func (q *redis) some(s *session) []*Shard {
-	for _, shard := range s.ring.shards {
-		if _, err := s.backend(shard); err == nil {
-			return []*Shard{shard}
+	for i, shard := range s.ring.shards {
+		if s.usable(shard) != nil {
+			return s.ring.shards[i : i+1]
+		}
+	}
+	for i, shard := range s.ring.shards {
+		if _, err := s.reach(shard); err == nil {
+			return s.ring.shards[i : i+1]
 		}
 	}
 	return s.ring.shards[:1]
@@ -187,7 +249,7 @@ func (q *redis) some(s *session) []*Shard {
 func (q *redis) connected(s *session) []*Shard {
 	var all []*Shard
 	for _, shard := range s.ring.shards {
-		if b := s.backends[shard]; b != nil && !b.broken.Load() {
+		if s.usable(shard) != nil {
 			all = append(all, shard)
 		}
 	}
@@ -197,52 +259,53 @@ func (q *redis) connected(s *session) []*Shard {
 	return all
 }
 
-// hello says on a new connection what the client has said on others.
-func (q *redis) hello(s *session, b *backend) error {
-	login := q.login
+// hello says on a new connection what the client has said on others. A refusal of the ambassador's own credentials concerns
+// every client: the shard counts as out of reach.
+func (q *redis) hello(s *session, b *backend) (refused bool, err error) {
+	login, own := q.login, true
 	if user, password, err := s.view.credentials(); err != nil {
-		return err
+		return false, err
 	} else if password != "" {
-		login = loginOf(user, password)
+		login, own = loginOf(user, password), false
 	}
-	var request []byte
 	asked := 0
-	for _, c := range [][][]byte{login, word(q.version, "HELLO"), word(q.database, "SELECT")} {
+	for _, c := range [][][]byte{login, words("HELLO", q.version), words("SELECT", q.database)} {
 		if len(c) > 0 {
-			request = AppendCommand(request, c...)
+			b.out = AppendCommand(b.out, c...)
 			asked++
 		}
 	}
 	if asked == 0 {
-		return nil
+		return false, nil
 	}
-	_ = b.conn.SetDeadline(time.Now().Add(helloTimeout))
-	defer b.conn.SetDeadline(time.Time{})
-	if _, err := b.conn.Write(request); err != nil {
-		return cause(err)
-	}
+	usual := b.timeout
+	b.timeout = min(usual, helloTimeout)
+	defer func() { b.timeout, b.until = usual, time.Time{} }()
+	b.push(b.out)
+	b.wait()
+	b.out = b.out[:0]
 	for range asked {
 		mark, err := b.peek()
 		if err != nil {
-			return cause(err)
+			return false, err
 		}
 		if mark == '-' {
 			line, err := b.line()
 			if err != nil {
-				return cause(err)
+				return false, err
 			}
-			return fmt.Errorf("%s", bytes.TrimRight(line[1:], "\r\n"))
+			return own, errors.New(string(bytes.TrimRight(line[1:], "\r\n")))
 		}
 		if _, err := b.reply(nil); err != nil {
-			return cause(err)
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 const helloTimeout = 5 * time.Second
 
-func word(v []byte, name string) [][]byte {
+func words(name string, v []byte) [][]byte {
 	if v == nil {
 		return nil
 	}

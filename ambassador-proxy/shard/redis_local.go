@@ -3,7 +3,6 @@ package shard
 import (
 	"bytes"
 	"fmt"
-	"time"
 )
 
 // local answers what concerns the client's connection rather than a key.
@@ -14,17 +13,20 @@ func (q *redis) local(s *session, name string, args [][]byte) {
 		q.transact(s, name, args)
 		return
 	}
-	if q.tx.open {
+	if q.tx.open && name != "RESET" && name != "QUIT" {
 		q.tx.bad = true
 		s.say(redisError(name + " is not supported within MULTI by the sharding ambassador"))
 		return
 	}
 	switch name {
 	case "PING":
-		if len(args) > 1 {
-			s.say(appendBulk(nil, args[1]))
-		} else {
+		switch len(args) {
+		case 1:
 			s.say([]byte("+PONG\r\n"))
+		case 2:
+			s.say(appendBulk(nil, args[1]))
+		default:
+			s.say(arity(name))
 		}
 	case "ECHO":
 		if len(args) != 2 {
@@ -35,6 +37,8 @@ func (q *redis) local(s *session, name string, args [][]byte) {
 	case "QUIT":
 		s.say(ok)
 		s.ending = true
+	case "RESET":
+		q.reset(s)
 	case "READONLY", "READWRITE":
 		s.say(ok)
 	case "CLIENT":
@@ -54,13 +58,20 @@ func (q *redis) local(s *session, name string, args [][]byte) {
 func (q *redis) client(s *session, args [][]byte) {
 	sub := ""
 	if len(args) > 1 {
-		sub = fold(args[1])
+		sub = word(args[1])
 	}
 	switch sub {
-	case "SETNAME", "SETINFO", "NO-EVICT", "NO-TOUCH":
+	case "SETNAME":
+		if len(args) != 3 {
+			s.say(arity("CLIENT|SETNAME"))
+			return
+		}
+		q.called = bytes.Clone(args[2])
+		s.say([]byte("+OK\r\n"))
+	case "SETINFO", "NO-EVICT", "NO-TOUCH":
 		s.say([]byte("+OK\r\n"))
 	case "GETNAME":
-		s.say([]byte("$0\r\n\r\n"))
+		s.say(appendBulk(nil, q.called))
 	case "ID":
 		s.say(fmt.Appendf(nil, ":%d\r\n", s.id))
 	default:
@@ -78,9 +89,30 @@ func (q *redis) choose(s *session, args [][]byte) {
 		s.say(redisError("invalid DB index"))
 		return
 	}
-	to := q.connected(s)
-	q.database = bytes.Clone(args[1])
-	q.broadcast(s, to, agreed, AppendCommand(nil, args...))
+	database := bytes.Clone(args[1])
+	q.broadcast(s, q.connected(s), then(agreed, func() { q.database = database }), AppendCommand(nil, args...))
+}
+
+// then is a join that remembers what was said, for connections to come, once the shards have taken it.
+func then(join func(*relay, *slot) error, remember func()) func(*relay, *slot) error {
+	return func(r *relay, t *slot) error {
+		r.refused = false
+		err := join(r, t)
+		if err == nil && !r.refused {
+			remember()
+		}
+		return err
+	}
+}
+
+// reset forgets all that the client has said about itself, with the connections that have heard it.
+func (q *redis) reset(s *session) {
+	_ = s.flush() // its error comes again
+	for _, b := range s.backends {
+		s.drop(b)
+	}
+	*q = redis{args: q.args}
+	s.say([]byte("+RESET\r\n"))
 }
 
 // auth passes the app's credentials on, unless the ambassador has its own.
@@ -93,9 +125,8 @@ func (q *redis) auth(s *session, args [][]byte) {
 		s.say([]byte("+OK\r\n"))
 		return
 	}
-	to := q.connected(s)
-	q.login = cloned(args)
-	q.broadcast(s, to, agreed, AppendCommand(nil, args...))
+	login := cloned(args)
+	q.broadcast(s, q.connected(s), then(agreed, func() { q.login = login }), AppendCommand(nil, args...))
 }
 
 func cloned(args [][]byte) [][]byte {
@@ -115,12 +146,14 @@ func (q *redis) greet(s *session, args [][]byte) {
 		}
 	}
 	request := [][]byte{args[0]}
+	version := q.version
 	if len(args) > 1 {
 		request = append(request, args[1])
+		version = bytes.Clone(args[1])
 	}
-	login := q.login
+	login, called := q.login, q.called
 	for i := 2; i < len(args); {
-		switch word := fold(args[i]); {
+		switch word := word(args[i]); {
 		case word == "AUTH" && i+2 < len(args):
 			if s.view.password == "" {
 				login = cloned([][]byte{[]byte("AUTH"), args[i+1], args[i+2]})
@@ -128,27 +161,24 @@ func (q *redis) greet(s *session, args [][]byte) {
 			}
 			i += 3
 		case word == "SETNAME" && i+1 < len(args):
+			called = bytes.Clone(args[i+1])
 			i += 2
 		default:
 			s.say(redisError("syntax error in HELLO"))
 			return
 		}
 	}
-	q.login = login
-	to := q.connected(s)
-	if len(args) > 1 {
-		q.version = bytes.Clone(args[1])
-	}
-	q.broadcast(s, to, first, AppendCommand(nil, request...))
+	remember := func() { q.version, q.login, q.called = version, login, called }
+	q.broadcast(s, q.connected(s), then(first, remember), AppendCommand(nil, request...))
 }
 
 // info is INFO as far as the ambassador has something to say: libraries look for redis_mode and redis_version.
 func (s *session) info() []byte {
 	b := fmt.Appendf(nil, "# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nrole:master\r\nserver_name:ambassador-proxy\r\n\r\n# Shards\r\nshards:%d\r\n", len(s.ring.shards))
 	for i, shard := range s.ring.shards {
-		state := "ok"
-		if err := shard.failure.Load(); err != nil && time.Now().UnixNano() < shard.downTill.Load() {
-			state = string(clean((*err).Error()))
+		state := "no address"
+		if e := shard.endpoint.Load(); e != nil {
+			state = e.State().String()
 		}
 		b = fmt.Appendf(b, "shard%d:%s,%s\r\n", i, shard.name, state)
 	}

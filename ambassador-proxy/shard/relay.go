@@ -1,42 +1,20 @@
 package shard
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"os"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
-const answerBuffer = 16 << 10
-
-// relay writes the answers of one client in the order of its commands. Answers pass through a fixed buffer: how large they
-// are does not matter.
+// relay writes the answers of one client in the order of its commands. Answers pass through fixed buffers: how large they are
+// does not matter.
 type relay struct {
-	s   *session
-	out *bufio.Writer
-}
-
-func (r *relay) run() {
-	r.out = bufio.NewWriterSize(r.s.client, answerBuffer)
-	for t := range r.s.queue {
-		if r.s.dead.Load() {
-			r.s.p.pending.Add(-1)
-			continue // the session still fills the queue
-		}
-		err := r.one(t)
-		if err == nil && len(r.s.queue) == 0 {
-			err = r.out.Flush()
-		}
-		r.s.p.pending.Add(-1)
-		if err != nil { // the client is gone, or got half an answer: it must not take the rest for whole
-			r.s.dead.Store(true)
-			r.s.client.Close()
-		}
-	}
-	if !r.s.dead.Load() {
-		_ = r.out.Flush()
-	}
+	s       *session
+	out     writer
+	refused bool // an answer that was joined was an error
 }
 
 func (r *relay) one(t *slot) error {
@@ -47,7 +25,7 @@ func (r *relay) one(t *slot) error {
 	err := t.answer(r, t)
 	for _, p := range t.parts {
 		if p.backend != nil {
-			p.open.Add(-1)
+			p.open--
 		}
 	}
 	return err
@@ -56,36 +34,52 @@ func (r *relay) one(t *slot) error {
 // Write is for the answers that are passed on. What is complete so far is sent before a wait.
 func (r *relay) Write(b []byte) (int, error) { return r.out.Write(b) }
 
+// text is Write without an allocation.
+func (r *relay) text(s string) error { return r.out.text(s) }
+
 // ready makes a part's connection ready to be read: nil, or why it is not.
 func (r *relay) ready(p *part) error {
-	if p.backend == nil {
+	if p.err != nil {
 		return p.err
 	}
-	if p.broken.Load() {
-		return errors.New("connection lost before the answer")
-	}
-	if len(p.unread()) == 0 {
-		if err := r.out.Flush(); err != nil {
-			return &clientError{err}
+	for len(p.unread()) == 0 {
+		if err := p.early; err != nil {
+			p.early = nil
+			p.fail(because(err))
+			return cause(err)
 		}
-		if _, err := p.peek(); err != nil {
-			p.fail()
+		if p.broken.Load() {
+			p.fail(reason.UpstreamReset)
+			return errors.New("connection lost before the answer")
+		}
+		if err := r.await(p.backend); err != nil {
+			if !isClient(err) {
+				p.fail(because(err))
+			}
 			return cause(err)
 		}
 	}
 	return nil
 }
 
-// cause is a network error in plain words.
-func cause(err error) error {
-	var timeout net.Error
-	switch {
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return errors.New("no answer in time")
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.As(err, &timeout):
-		return errors.New("connection lost before the answer")
+const soon = 500 * time.Microsecond
+
+// await waits for bytes of a shard. What is there for the app is sent before, unless it can go together with an answer that
+// comes soon.
+func (r *relay) await(b *backend) error {
+	if r.out.out == nil {
+		return b.fill()
 	}
-	return err
+	if b.raw != nil {
+		err := b.fillWithin(soon)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+	if err := r.out.flush(); err != nil {
+		return &clientError{err}
+	}
+	return b.fill()
 }
 
 // whole relays the reply of a command that went to one shard.
@@ -97,7 +91,7 @@ func whole(r *relay, t *slot) error {
 		if begun, err = p.reply(r); err == nil {
 			return nil
 		}
-		if p.fail(); begun {
+		if p.fail(because(err)); begun {
 			return fmt.Errorf("shard %s: answer cut short: %w", p.name, err)
 		}
 	}

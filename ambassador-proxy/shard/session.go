@@ -4,42 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
-const (
-	requestBuffer = 16 << 10
-	batchBytes    = 64 << 10 // requests that are collected before they are sent
-	batchSlots    = 512      // commands of a client that wait for an answer
-)
+const batchBytes = 64 << 10 // requests that are collected before they are sent
 
 // protocol splits the client's bytes into commands and sends them on their way.
 type protocol interface {
-	// command handles the first command of b and returns its length; errMore when b ends too early.
+	// command handles the first command of b and returns its length; errMore when b ends too early, n is then how long the
+	// command is at least, or 0.
 	command(s *session, b []byte) (n int, err error)
-	// hello prepares a new connection to a shard: credentials, the database.
-	hello(s *session, b *backend) error
+	// long begins a command that is larger than b and need not be held whole: the n bytes of b that were sent, and what finds
+	// the end of the others. nil when it must be held.
+	long(s *session, b []byte) (n int, rest scanner)
+	// hello prepares a new connection to a shard: credentials, the database. refused tells that the shard is well, and does not
+	// like what the client has said of itself.
+	hello(s *session, b *backend) (refused bool, err error)
 	// failure is the answer to one command that failed.
 	failure(text string) []byte
 }
 
-// session is one client. Its own goroutine reads commands in batches and writes them to the shards; a second one, the
-// relay, reads the answers in the order of the commands. Both are bounded: a client that does not read its answers is not
-// read from.
+// scanner passes over the rest of a command; an error is final.
+type scanner interface {
+	Scan(b []byte) (n int, done bool, err error)
+}
+
+// session is one client. One goroutine does everything, batch by batch: it reads the commands that are there, sends each shard
+// its part of all of them, relays the answers in the order of the commands, and only then reads on. So a client that does not
+// read its answers is not read from, and nothing needs a lock.
 //
-// They cannot block each other for good: the batch is sent to all its shards at once before the session waits for anything,
-// so the relay never waits for a request that was not sent.
+// No shard can block it by not reading: what a socket does not take at once is sent in the background while answers are read.
 type session struct {
 	p      *Proxy
 	proto  protocol
-	client net.Conn
+	client wire
+	relay  relay
 	ctx    context.Context
 	view   *view
 	ring   *ring
@@ -47,20 +49,27 @@ type session struct {
 	id     int64
 
 	backends map[*Shard]*backend
-	dirty    []*backend
-	batch    int // bytes
-	slots    []*slot
-	queue    chan *slot
-	ending   bool // no more commands: QUIT or a malformed one
-	dead     atomic.Bool
+	used     []*backend // of the batch
+	bytes    int        // of the batch
+	slots    []slot
+	parts    []part // of the slots
+	order    []int  // of the slots
+	ending   bool   // no more commands: QUIT or a malformed one
+	refused  bool   // the app may still be sending
+
+	at      []int // scratch of split
+	shards  []*Shard
+	reached []reached
 }
 
 // slot is one command's place in the order of answers.
 type slot struct {
-	text   []byte // an answer of our own; parts then is empty
-	parts  []part
-	order  []int // for joined answers: the part of each key
+	text   []byte // an answer of our own; there are no parts then
 	answer func(r *relay, t *slot) error
+	parts  []part // once the batch is complete
+	order  []int  // for joined answers: the part of each key
+	part0  int
+	order0 int
 }
 
 // part is what one shard does of a command.
@@ -71,197 +80,217 @@ type part struct {
 	keys int
 }
 
+// reached is a shard with the connection to it, or why there is none.
+type reached struct {
+	*backend
+	err error
+}
+
+func newSession(p *Proxy, c net.Conn) *session {
+	s := &session{p: p, ctx: p.ctx, id: p.ids.Add(1), backends: map[*Shard]*backend{}}
+	s.client.init(c, &p.buffers, 0)
+	s.relay = relay{s: s, out: writer{wire: &s.client}}
+	return s
+}
+
+// run answers until the client ends, or must.
 func (s *session) run() {
-	s.queue = make(chan *slot, batchSlots)
-	var relaying sync.WaitGroup
-	relaying.Go(func() { (&relay{s: s}).run() })
-	err := s.read()
-	s.flush()
-	close(s.queue)
-	if err != nil { // the client is gone, or we are closing: nobody waits for answers
-		s.abandon()
-	}
-	relaying.Wait()
-	for _, b := range s.backends {
-		s.p.untrack(b.conn)
-	}
-}
-
-// abandon ends what the relay is waiting for, unless the client has only ended its own direction.
-func (s *session) abandon() {
-	s.dead.Store(true)
-	for _, b := range s.backends {
-		b.fail()
-	}
-}
-
-// read handles commands until the client ends. A clean end is nil: what was asked is answered.
-func (s *session) read() error {
-	buf := make([]byte, 0, requestBuffer)
-	for {
-		if len(buf) == cap(buf) {
-			if cap(buf) >= s.p.maxCommand {
-				s.refuse(fmt.Sprintf("a command is larger than %d bytes (max_body)", s.p.maxCommand))
-				return nil
+	for want := 0; !s.ending; {
+		if want > 0 || len(s.client.unread()) == 0 {
+			if s.client.fill() != nil { // what was asked is answered
+				break
 			}
-			buf = slices.Grow(buf, min(cap(buf), s.p.maxCommand-cap(buf)))
 		}
-		n, err := s.client.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if n == 0 && err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
+		if len(s.client.unread()) < want && !s.client.full() {
+			continue
 		}
 		s.now = time.Now()
 		s.p.last.Store(s.now.UnixNano())
-		done, err := s.commands(buf)
-		s.flush()
-		if err != nil {
-			return err
+		var err error
+		if want, err = s.batch(); err != nil {
+			break
 		}
-		if s.ending || s.dead.Load() {
-			return nil
-		}
-		buf = buf[:copy(buf, buf[done:])]
-		if cap(buf) > batchBytes && len(buf) < requestBuffer {
-			buf = append(make([]byte, 0, requestBuffer), buf...)
-		}
+	}
+	for _, b := range s.backends {
+		s.drop(b)
+	}
+	if s.refused {
+		s.linger()
 	}
 }
 
-// commands handles the whole commands of b.
-func (s *session) commands(b []byte) (done int, err error) {
+func (s *session) drop(b *backend) {
+	delete(s.backends, b.shard)
+	s.p.sockets.Remove(b.conn)
+}
+
+// batch handles the whole commands that are there, and makes room for the rest of the last one. want is how many bytes must
+// be there for another try.
+func (s *session) batch() (want int, err error) {
+	done, want, err := s.commands(s.client.unread())
+	s.client.skip(done)
+	if err = errors.Join(err, s.flush()); err != nil || want == 0 || s.ending {
+		return 0, err
+	}
+	if !s.client.full() {
+		s.client.settle()
+		return want, nil
+	}
+	if n, rest := s.proto.long(s, s.client.unread()); rest != nil {
+		return 0, s.stream(n, rest)
+	}
+	return s.hold(want)
+}
+
+// commands queues the whole commands of b. want is how long the incomplete one that follows them is at least, 0 without one.
+func (s *session) commands(b []byte) (done, want int, err error) {
 	s.view = s.p.view.Load()
 	if s.ring, err = s.view.m.Ring(s.ctx); err != nil {
-		s.say(s.proto.failure(fmt.Sprintf("upstream %s: %s", s.view.m.up.Name(), reason.OfDial(err).Text())))
-		s.ending = true
-		return done, nil
+		s.refuse(fmt.Sprintf("upstream %s: %s", s.view.m.up.Name(), reason.OfDial(err).Text()))
+		return 0, 0, nil
 	}
 	for done < len(b) && !s.ending {
 		n, err := s.proto.command(s, b[done:])
 		if err == errMore {
-			return done, nil
+			return done, max(n, 1), nil
 		}
 		if err != nil {
 			s.refuse("Protocol error: " + err.Error())
-			return done, nil
+			break
 		}
 		done += n
-		if s.batch >= batchBytes || len(s.slots) >= batchSlots/2 {
-			s.flush()
+		if s.bytes >= batchBytes {
+			if err := s.flush(); err != nil {
+				return done, 0, err
+			}
 		}
 	}
-	return done, nil
+	return done, 0, nil
 }
 
 // refuse answers and ends the session: the next command's beginning is not known.
 func (s *session) refuse(text string) {
 	s.say(s.proto.failure(text))
-	s.flush()
-	s.ending = true
+	s.ending, s.refused = true, true
 }
 
 // say answers a command without a shard.
-func (s *session) say(text []byte) { s.slots = append(s.slots, &slot{text: text}) }
-
-// ask gives a command whose parts are all there its place in the order.
-func (s *session) ask(t *slot, answer func(*relay, *slot) error) {
-	t.answer = answer
-	s.slots = append(s.slots, t)
+func (s *session) say(text []byte) {
+	s.slots = append(s.slots, slot{text: text, part0: len(s.parts), order0: len(s.order)})
 }
 
-// to adds a part for a shard and returns its connection, for put; nil when the shard cannot be reached: the relay then
-// answers for it.
-func (s *session) to(t *slot, shard *Shard) *backend {
-	b, err := s.backend(shard)
-	t.parts = append(t.parts, part{backend: b, err: err, name: shard.name, keys: 1})
+// ask gives a command its place in the order of answers, together with the parts that were added since mark.
+func (s *session) ask(m mark, answer func(*relay, *slot) error) {
+	s.slots = append(s.slots, slot{answer: answer, part0: m.part, order0: m.order})
+}
+
+// mark is where a command begins.
+type mark struct{ part, order int }
+
+func (s *session) mark() mark { return mark{len(s.parts), len(s.order)} }
+
+// add gives a shard a part of the command, whose bytes the caller adds to the backend; nil when the shard cannot be asked: the
+// relay answers for it.
+func (s *session) add(shard *Shard, b *backend, err error) *backend {
 	if err != nil {
+		b = nil
+	}
+	s.parts = append(s.parts, part{backend: b, err: err, name: shard.name, keys: 1})
+	if b == nil {
 		return nil
 	}
-	if len(b.out) == 0 {
-		s.dirty = append(s.dirty, b)
-	}
-	b.open.Add(1)
-	b.last = s.now
+	b.asked++
+	b.open++
 	shard.requests.Inc()
 	return b
 }
 
 // put adds a request's bytes to the batch.
-func (s *session) put(b *backend, request ...[]byte) {
-	if b == nil {
-		return
-	}
-	for _, r := range request {
-		b.out = append(b.out, r...)
-		s.batch += len(r)
+func (s *session) put(b *backend, request []byte) {
+	if b != nil {
+		b.out = append(b.out, request...)
+		s.bytes += len(request)
 	}
 }
 
-// backend is the connection to a shard, a new one when there is none that works.
-func (s *session) backend(shard *Shard) (*backend, error) {
-	if b := s.backends[shard]; b != nil {
-		if !b.broken.Load() && (len(b.out) > 0 || !b.stale(s.now)) {
-			return b, nil
-		}
-		b.fail()
-		s.p.untrack(b.conn)
-		delete(s.backends, shard)
-		s.dirty = slices.DeleteFunc(s.dirty, func(d *backend) bool { return d == b })
+// flush sends the batch and answers it. An error is final: the client is gone, or got half an answer and must not take the
+// rest for whole.
+func (s *session) flush() (err error) {
+	if len(s.slots) == 0 && len(s.used) == 0 {
+		return nil
 	}
-	if time.Now().UnixNano() >= shard.downTill.Load() {
-		s.flush() // connecting takes time: nobody else waits for it
-	}
-	c, err := shard.dial(s.ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !s.p.track(c) {
-		return nil, net.ErrClosed
-	}
-	b := newBackend(shard, c, s.p.timeout)
-	if err := s.proto.hello(s, b); err != nil {
-		s.p.untrack(c)
-		shard.down(err)
-		return nil, err
-	}
-	s.backends[shard] = b
-	return b, nil
-}
-
-// flush queues the places of the batch for the relay, then sends the batch to all its shards at once. The queue always has
-// room for a whole batch once the relay is done with the batches before, which were sent.
-func (s *session) flush() {
-	s.enqueue()
-	if len(s.dirty) == 1 {
-		s.dirty[0].send()
-	} else {
-		var writing sync.WaitGroup
-		for _, b := range s.dirty {
-			writing.Go(b.send)
-		}
-		writing.Wait()
-	}
-	s.dirty, s.batch = s.dirty[:0], 0
-}
-
-func (s *session) enqueue() {
 	s.p.pending.Add(int64(len(s.slots)))
-	for _, t := range s.slots {
-		s.queue <- t
+	s.lay()
+	s.push(s.first())
+	for i := range s.slots {
+		if err = s.relay.one(&s.slots[i]); err != nil {
+			break
+		}
 	}
-	clear(s.slots)
-	s.slots = s.slots[:0]
+	if err == nil {
+		err = s.relay.out.flush()
+	}
+	s.p.pending.Add(-int64(len(s.slots)))
+	now := time.Now()
+	for _, b := range s.used {
+		switch {
+		case err != nil:
+			b.fail(reason.ClientAborted)
+		case b.broken.Load(), b.open > 0:
+			b.fail(reason.UpstreamReset)
+		}
+		b.end(now)
+	}
+	s.p.last.Store(now.UnixNano())
+	s.forget()
+	if err != nil {
+		s.client.conn.Close()
+	}
+	return err
 }
 
-func (b *backend) send() {
-	_ = b.conn.SetWriteDeadline(time.Now().Add(b.timeout))
-	if _, err := b.conn.Write(b.out); err != nil {
-		b.fail()
+// lay gives the slots their parts: the slices have their final place now.
+func (s *session) lay() {
+	for i := range s.slots {
+		t, part, order := &s.slots[i], len(s.parts), len(s.order)
+		if i+1 < len(s.slots) {
+			part, order = s.slots[i+1].part0, s.slots[i+1].order0
+		}
+		t.parts, t.order = s.parts[t.part0:part], s.order[t.order0:order]
 	}
-	if b.out = b.out[:0]; cap(b.out) > 2*batchBytes {
-		b.out = nil
+}
+
+// first is the shard whose answer is needed first, when nothing comes before it.
+func (s *session) first() *backend {
+	if len(s.slots) > 0 && len(s.slots[0].parts) > 0 {
+		return s.slots[0].parts[0].backend
+	}
+	return nil
+}
+
+// push sends the batch to all its shards; first is sent last, together with the wait for its answer.
+func (s *session) push(first *backend) {
+	for _, b := range s.used {
+		if b != first && len(b.out) > 0 && !b.broken.Load() {
+			b.push(b.out)
+			b.out = b.out[:0]
+		}
+	}
+	if first != nil && len(first.out) > 0 && !first.broken.Load() {
+		first.early = first.wire.ask(first.out)
+		first.out = first.out[:0]
+	}
+	s.bytes = 0
+}
+
+// forget makes the batch empty; its slices are used again unless they have grown large.
+func (s *session) forget() {
+	const most = 4096
+	clear(s.slots)
+	clear(s.parts)
+	clear(s.used)
+	s.slots, s.parts, s.used, s.order = s.slots[:0], s.parts[:0], s.used[:0], s.order[:0]
+	if cap(s.parts) > most || cap(s.slots) > most || cap(s.order) > most {
+		s.slots, s.parts, s.order = nil, nil, nil
 	}
 }

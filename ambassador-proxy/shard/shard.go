@@ -14,6 +14,7 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/listen"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
@@ -23,15 +24,24 @@ const (
 )
 
 // Metrics of all sharding listeners.
-type Metrics struct{ requests *prometheus.CounterVec }
+type Metrics struct{ requests, errors *prometheus.CounterVec }
 
 // NewMetrics registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ambassador_shard_requests_total",
-		Help: "Requests sent to each shard of a Redis or memcached upstream; a command of many keys counts once a shard."},
-		[]string{"upstream", "endpoint"})}
-	r.MustRegister(m.requests)
+	m := &Metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ambassador_shard_requests_total",
+			Help: "Requests sent to each shard of a Redis or memcached upstream; a command of many keys counts once a shard."},
+			[]string{"upstream", "endpoint"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ambassador_shard_errors_total",
+			Help: "Requests to a shard that the ambassador had to answer with an error, because the shard could not be asked or did not answer."},
+			[]string{"upstream", "endpoint", "reason"}),
+	}
+	r.MustRegister(m.requests, m.errors)
 	return m
+}
+
+func (m *Metrics) of(up, shard string) (requests prometheus.Counter, errors *prometheus.CounterVec) {
+	return m.requests.WithLabelValues(up, shard), m.errors.MustCurryWith(prometheus.Labels{"upstream": up, "endpoint": shard})
 }
 
 // Config of a Proxy.
@@ -39,7 +49,7 @@ type Config struct {
 	Upstream *upstream.Upstream
 	Metrics  *Metrics
 	Secrets  *conf.Secrets
-	Command  int // bytes of the largest command; 0: 64 MiB
+	Command  int // bytes of the largest command; 0: 64 MiB of one that must be held whole, and what Redis itself takes of others
 }
 
 // view is what new commands go by; a reload swaps it.
@@ -60,28 +70,29 @@ func (v *view) credentials() (user, password string, err error) {
 
 // Proxy serves the clients of one listener. Close it.
 type Proxy struct {
-	view       atomic.Pointer[view]
-	metrics    *Metrics
-	secrets    *conf.Secrets
-	maxCommand int
-	timeout    time.Duration
-	ctx        context.Context
-	cancel     context.CancelFunc
-	ids        atomic.Int64
-	last       atomic.Int64 // Unix nanoseconds
-	pending    atomic.Int64 // commands without their answer
+	view    atomic.Pointer[view]
+	metrics *Metrics
+	secrets *conf.Secrets
+	held    int // bytes of the largest command that is held whole
+	most    int // bytes of the largest command at all; 0: what the protocol allows
+	timeout time.Duration
+	buffers buffers
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ids     atomic.Int64
+	last    atomic.Int64 // Unix nanoseconds
+	pending atomic.Int64 // commands without their answer
 
-	mu      sync.Mutex
-	conns   map[net.Conn]struct{} // of both sides; nil once closed
-	clients int
+	clients atomic.Int64
+	sockets *listen.Sockets // of both sides
 	running sync.WaitGroup
 }
 
 // New makes a proxy to an upstream whose URL is redis, rediss or memcached.
 func New(c Config) *Proxy {
-	p := &Proxy{metrics: c.Metrics, secrets: c.Secrets, maxCommand: c.Command, timeout: defaultAnswer, conns: map[net.Conn]struct{}{}}
-	if p.maxCommand == 0 {
-		p.maxCommand = defaultCommand
+	p := &Proxy{metrics: c.Metrics, secrets: c.Secrets, most: c.Command, held: c.Command, timeout: defaultAnswer, sockets: listen.NewSockets()}
+	if p.held == 0 {
+		p.held = defaultCommand
 	}
 	if d := c.Upstream.Config().HeaderTimeout.D(); d > 0 {
 		p.timeout = d
@@ -96,9 +107,7 @@ func (p *Proxy) Set(up *upstream.Upstream) {
 	if v := p.view.Load(); v != nil && v.m.up == up {
 		return
 	}
-	m := NewMap(up)
-	m.metrics = p.metrics
-	v := &view{m: m, secrets: p.secrets}
+	v := &view{m: NewMap(up, p.metrics), secrets: p.secrets}
 	if a := up.Config().Auth; a != nil {
 		v.user, v.password = a.User, a.Password
 	}
@@ -107,63 +116,25 @@ func (p *Proxy) Set(up *upstream.Upstream) {
 
 // Serve answers one client and closes it.
 func (p *Proxy) Serve(client net.Conn) {
-	if !p.enter(client) {
-		client.Close()
+	p.running.Add(1)
+	defer p.running.Done()
+	if !p.sockets.Add(client) {
 		return
 	}
-	defer p.leave(client)
-	s := &session{p: p, client: client, ctx: p.ctx, id: p.ids.Add(1), backends: map[*Shard]*backend{}}
+	p.clients.Add(1)
+	s := newSession(p, client)
 	if s.proto = protocol(&redis{}); p.view.Load().m.up.Target().Kind == "memcached" {
 		s.proto = &memcached{}
 	}
 	s.run()
-}
-
-func (p *Proxy) enter(client net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		return false
-	}
-	p.running.Add(1)
-	p.clients++
-	p.conns[client] = struct{}{}
-	return true
-}
-
-func (p *Proxy) leave(client net.Conn) {
-	p.untrack(client)
-	p.mu.Lock()
-	p.clients--
-	p.mu.Unlock()
+	p.sockets.Remove(client)
+	p.clients.Add(-1)
 	p.last.Store(time.Now().UnixNano())
-	p.running.Done()
-}
-
-// track lets Close end a connection to a shard; false: it is closed already.
-func (p *Proxy) track(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		c.Close()
-		return false
-	}
-	p.conns[c] = struct{}{}
-	return true
-}
-
-func (p *Proxy) untrack(c net.Conn) {
-	c.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, c)
 }
 
 // Busy are the clients, and the commands that wait for their answer.
 func (p *Proxy) Busy() (clients, commands int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.clients, int(p.pending.Load())
+	return int(p.clients.Load()), int(p.pending.Load())
 }
 
 // LastActivity is when a client last asked for something or left; now while a command waits for its answer. Idle
@@ -181,11 +152,6 @@ func (p *Proxy) LastActivity() time.Time {
 // Close ends all connections at once and waits for their goroutines.
 func (p *Proxy) Close() {
 	p.cancel()
-	p.mu.Lock()
-	for c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-	p.mu.Unlock()
+	p.sockets.Close()
 	p.running.Wait()
 }

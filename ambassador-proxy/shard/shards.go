@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -9,9 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/balance"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
@@ -22,7 +24,7 @@ type Map struct {
 	hash func([]byte) uint32
 	tag  string
 
-	metrics *Metrics // may be nil
+	metrics *Metrics
 
 	mu    sync.Mutex // of building a ring
 	known map[string]*Shard
@@ -40,20 +42,22 @@ type ring struct {
 type Shard struct {
 	name     string
 	endpoint atomic.Pointer[upstream.Endpoint] // nil: its name has no address now
-	downTill atomic.Int64                      // Unix nanoseconds: connecting has just failed
-	failure  atomic.Pointer[error]
-	requests counter
+	failure  atomic.Pointer[string]            // the last one, in words
+	attempts *[reason.Count]atomic.Int64       // of the upstream
+	requests prometheus.Counter
+	errors   *prometheus.CounterVec // curried to the shard
 }
-
-type counter interface{ Inc() }
 
 // Name is the name in the ring, as twemproxy writes it: host:port, or the host alone with memcached's own port.
 func (s *Shard) Name() string { return s.name }
 
-// NewMap makes the map of an upstream whose URL is redis, rediss or memcached.
-func NewMap(up *upstream.Upstream) *Map {
+// NewMap makes the map of an upstream whose URL is redis, rediss or memcached. metrics may be nil.
+func NewMap(up *upstream.Upstream, metrics *Metrics) *Map {
+	if metrics == nil {
+		metrics = NewMetrics(prometheus.NewRegistry())
+	}
 	c := up.Config()
-	m := &Map{up: up, hash: hashOf(c.Hash), tag: c.HashTag, known: map[string]*Shard{}}
+	m := &Map{up: up, hash: hashOf(c.Hash), tag: c.HashTag, metrics: metrics, known: map[string]*Shard{}}
 	switch m.tag {
 	case "":
 		m.tag = "{}"
@@ -65,14 +69,9 @@ func NewMap(up *upstream.Upstream) *Map {
 
 // Ring is the current ring. It waits for the first endpoints.
 func (m *Map) Ring(ctx context.Context) (*ring, error) {
-	ends := m.up.Endpoints()
-	if len(ends) == 0 {
-		e, err := m.up.Choose(ctx, layer7.Pick{}) // it waits
-		if err != nil {
-			return nil, err
-		}
-		e.Load().End()
-		ends = m.up.Endpoints()
+	ends, err := m.up.Await(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if r := m.ring.Load(); r != nil && same(r.of, ends) {
 		return r, nil
@@ -97,10 +96,8 @@ func (m *Map) build(ends []*upstream.Endpoint) *ring {
 	add := func(name string, weight int, e *upstream.Endpoint) {
 		s := m.known[name]
 		if s == nil {
-			s = &Shard{name: name}
-			if m.metrics != nil {
-				s.requests = m.metrics.requests.WithLabelValues(m.up.Name(), name)
-			}
+			s = &Shard{name: name, attempts: &m.up.Stats().Attempts}
+			s.requests, s.errors = m.metrics.of(m.up.Name(), name)
 			m.known[name] = s
 		}
 		s.endpoint.Store(e)
@@ -181,30 +178,51 @@ func (m *Map) Find(ctx context.Context, key []byte) (Place, error) {
 	return p, nil
 }
 
-const downFor = time.Second // how long a shard is not dialled after that failed
-
-// dial connects to the shard. After a failure the next second's callers get the same error at once: one dead shard must
-// not hold up the keys of the others.
-func (s *Shard) dial(ctx context.Context) (net.Conn, error) {
-	if time.Now().UnixNano() < s.downTill.Load() {
-		if err := s.failure.Load(); err != nil {
-			return nil, *err
-		}
+// claim begins a batch at the shard. While it is out the error comes at once: one dead shard must not hold up the keys of the
+// others.
+func (s *Shard) claim(e *upstream.Endpoint, now time.Time) error {
+	if e.Claim(now) {
+		return nil
 	}
-	e := s.endpoint.Load()
-	if e == nil {
-		return nil, &reason.Error{Reason: reason.NoEndpoint, Err: fmt.Errorf("the name has no address now")}
+	s.errors.WithLabelValues("ejected").Inc()
+	text := e.State().String()
+	if why := s.failure.Load(); why != nil {
+		text = *why
 	}
-	c, err := e.Dial(ctx)
-	if err != nil {
-		err = fmt.Errorf("%s", reason.OfDial(err).Text())
-		s.down(err)
-		return nil, err
-	}
-	return c, nil
+	return fmt.Errorf("%s (out of use, tried again every second)", text)
 }
 
-func (s *Shard) down(err error) {
-	s.failure.Store(&err)
-	s.downTill.Store(time.Now().Add(downFor).UnixNano())
+// dial connects to the shard and claims it for the batch.
+func (s *Shard) dial(ctx context.Context, now time.Time) (net.Conn, *upstream.Endpoint, error) {
+	e := s.endpoint.Load()
+	if e == nil {
+		s.errors.WithLabelValues(reason.NoEndpoint.String()).Inc()
+		return nil, nil, fmt.Errorf("the name has no address now")
+	}
+	if err := s.claim(e, now); err != nil {
+		return nil, nil, err
+	}
+	c, err := e.Dial(ctx)
+	if err == nil {
+		return c, e, nil
+	}
+	why := reason.OfDial(err)
+	s.unreachable(e, why, why.Text())
+	return nil, nil, errors.New(why.Text())
+}
+
+// unreachable takes the shard out.
+func (s *Shard) unreachable(e *upstream.Endpoint, why reason.Reason, text string) {
+	s.failure.Store(&text)
+	s.errors.WithLabelValues(why.String()).Inc()
+	e.Unreachable(why)
+}
+
+// failed notes requests that will have no answer.
+func (s *Shard) failed(n int, why reason.Reason) {
+	if why != reason.ClientAborted {
+		text := why.Text()
+		s.failure.Store(&text)
+		s.errors.WithLabelValues(why.String()).Add(float64(n))
+	}
 }

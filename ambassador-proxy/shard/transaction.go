@@ -1,6 +1,9 @@
 package shard
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // transaction is MULTI of one client: all of it on the shard of its first key, on the connection that also watches.
 type transaction struct {
@@ -30,7 +33,7 @@ func (q *redis) transact(s *session, name string, args [][]byte) {
 			s.say(ok)
 			return
 		}
-		q.tell(s, b, "UNWATCH", whole)
+		q.tell(s, b, "UNWATCH", nil, whole)
 	case !tx.open:
 		s.say(redisError(name + " without MULTI"))
 	case name == "EXEC":
@@ -40,16 +43,16 @@ func (q *redis) transact(s *session, name string, args [][]byte) {
 	}
 }
 
-// tell sends a command without keys to the connection of a transaction.
-func (q *redis) tell(s *session, b *backend, command string, answer func(*relay, *slot) error) *slot {
-	t := &slot{}
-	if s.backends[b.shard] != b {
-		t.parts = []part{{err: fmt.Errorf("connection lost"), name: b.shard.name}}
-	} else {
-		s.put(s.to(t, b.shard), AppendCommand(nil, []byte(command)))
+// tell sends a command without keys to the connection of a transaction; text is for dropped.
+func (q *redis) tell(s *session, b *backend, command string, text []byte, answer func(*relay, *slot) error) {
+	err := errors.New("the connection of the transaction was lost")
+	if s.usable(b.shard) == b {
+		err = s.claim(b)
 	}
-	s.ask(t, answer)
-	return t
+	m := s.mark()
+	s.put(s.add(b.shard, b, err), AppendCommand(nil, []byte(command)))
+	s.ask(m, answer)
+	s.slots[len(s.slots)-1].text = text
 }
 
 func (q *redis) watch(s *session, args [][]byte) {
@@ -61,23 +64,26 @@ func (q *redis) watch(s *session, args [][]byte) {
 		s.say(no)
 		return
 	}
-	t := &slot{}
-	b := s.to(t, shard)
-	s.put(b, AppendCommand(nil, args...))
-	if q.tx.watch == nil {
+	b, err := s.reach(shard)
+	if q.tx.watch != nil && q.tx.watch != b {
+		err = errors.New("the connection of the transaction was lost")
+	}
+	m := s.mark()
+	s.put(s.add(shard, b, err), AppendCommand(nil, args...))
+	if q.tx.watch == nil && err == nil {
 		q.tx.watch = b
 	}
-	s.ask(t, whole)
+	s.ask(m, whole)
 }
 
 // queue takes a command into the open transaction.
-func (q *redis) queue(s *session, c spec, name string, args [][]byte, raw []byte) {
+func (q *redis) queue(s *session, c spec, name string, args [][]byte, request []byte) {
 	refuse := func(text []byte) {
 		q.tx.bad = true
 		s.say(text)
 	}
 	switch c.kind {
-	case keyed, counted, streams:
+	case keyed, counted, stored, streams:
 	case split, splitGet, splitSet:
 		c.kind = keyed
 	default:
@@ -89,7 +95,7 @@ func (q *redis) queue(s *session, c spec, name string, args [][]byte, raw []byte
 		refuse(no)
 		return
 	}
-	b, err := s.backend(shard)
+	b, err := s.reach(shard)
 	if err != nil {
 		refuse(redisError(fmt.Sprintf("shard %s: %v", shard.name, err)))
 		return
@@ -102,15 +108,15 @@ func (q *redis) queue(s *session, c spec, name string, args [][]byte, raw []byte
 		}
 		return
 	}
-	t := &slot{}
+	m := s.mark()
 	answer := whole
 	if q.tx.on == nil {
 		q.tx.on = b
-		s.put(s.to(t, shard), []byte("*1\r\n$5\r\nMULTI\r\n"))
+		s.put(s.add(shard, b, nil), []byte("*1\r\n$5\r\nMULTI\r\n"))
 		answer = second
 	}
-	s.put(s.to(t, shard), AppendCommand(nil, args...))
-	s.ask(t, answer)
+	s.put(s.add(shard, b, nil), request)
+	s.ask(m, answer)
 }
 
 func (tx *transaction) pinned() *backend {
@@ -129,7 +135,7 @@ func (q *redis) exec(s *session) {
 		q.abort(s, []byte("*0\r\n"))
 	default:
 		q.tx = transaction{}
-		q.tell(s, tx.on, "EXEC", whole)
+		q.tell(s, tx.on, "EXEC", nil, whole)
 	}
 }
 
@@ -146,7 +152,7 @@ func (q *redis) abort(s *session, text []byte) {
 		s.say(text)
 		return
 	}
-	q.tell(s, b, command, dropped).text = text
+	q.tell(s, b, command, text, dropped)
 }
 
 // second relays the second reply; the first is MULTI's.
@@ -157,8 +163,8 @@ func second(r *relay, t *slot) error {
 		_, err = p.reply(nil)
 	}
 	if err != nil {
-		if p.backend != nil {
-			p.fail()
+		if p.err == nil {
+			p.fail(because(err))
 		}
 		return r.fault(p, err)
 	}
@@ -170,7 +176,7 @@ func dropped(r *relay, t *slot) error {
 	p := &t.parts[0]
 	if err := r.ready(p); err == nil {
 		if _, err := p.reply(nil); err != nil {
-			p.fail()
+			p.fail(because(err))
 		}
 	} else if isClient(err) {
 		return err

@@ -290,7 +290,8 @@ func (u *Upstream) rebuild() {
 	u.set.Store(s)
 }
 
-// eject takes an endpoint out unless that would leave less than half.
+// eject takes an endpoint out unless that would leave less than half. A shard is taken out in any case: no other could do its
+// work.
 func (u *Upstream) eject(e *Endpoint, why string, now time.Time) {
 	u.mu.Lock()
 	out := 0
@@ -299,9 +300,15 @@ func (u *Upstream) eject(e *Endpoint, why string, now time.Time) {
 			out++
 		}
 	}
-	allowed := 2*(out+1) <= len(u.ends)
-	if allowed {
+	sharded := u.target.Sharded()
+	allowed := sharded || 2*(out+1) <= len(u.ends)
+	switch {
+	case sharded:
+		e.record.EjectFor(retryShard, why, now)
+	case allowed:
 		e.record.Eject(why, now)
+	}
+	if allowed {
 		u.stats.ejection(why)
 	}
 	u.mu.Unlock()
