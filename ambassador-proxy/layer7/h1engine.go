@@ -63,6 +63,7 @@ func NewH1(cfg H1Config) *H1 {
 // over, which Close neither ends nor waits for.
 func (e *H1) Serve(c net.Conn) {
 	s := &session{e: e, c: newLink(c)}
+	s.serveFn = s.serve
 	s.c.pool = e.buffers
 	if !e.janitor.add(s.c, &e.running) {
 		c.Close()

@@ -12,7 +12,7 @@ import (
 func (x *exchange) refuse(why reason.Reason, detail string) bool {
 	x.keepViews()
 	x.answerError(why, detail, false)
-	x.s.linger()
+	x.s.lingers = true
 	return false
 }
 
@@ -31,7 +31,7 @@ func (x *exchange) decline(why reason.Reason) bool {
 	keep := none && x.req.KeepAlive
 	x.answerError(why, "", keep)
 	if !keep {
-		x.s.linger()
+		x.s.lingers = true
 		return false
 	}
 	x.s.c.skip(x.req.Size)
@@ -54,7 +54,7 @@ func (x *exchange) fail(why reason.Reason, detail string) bool {
 		return false
 	}
 	if !keep {
-		x.s.linger()
+		x.s.lingers = true
 	}
 	return keep
 }

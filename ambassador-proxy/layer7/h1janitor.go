@@ -95,13 +95,18 @@ func (j *janitor) sweep(now int64) int {
 	defer j.mu.Unlock()
 	for _, l := range j.links {
 		expire(l, now)
-		p := l.peer.Load()
-		if p == nil {
+		p, since := l.peer.Load(), l.waiting.Load()
+		if p != nil {
+			expire(p, now)
+		}
+		if since == 0 || now-since < int64(tickEvery) {
 			continue
 		}
-		expire(p, now)
-		since := l.waiting.Load()
-		if since == 0 || now-since < int64(tickEvery) || !l.dead(false) {
+		if p == nil {
+			lookAtIdle(l, since)
+			continue
+		}
+		if !l.dead(false) {
 			continue
 		}
 		// The client is gone. until must be read before waiting is looked at again: then it is this request's, and
@@ -112,6 +117,15 @@ func (j *janitor) sweep(now int64) int {
 		}
 	}
 	return len(j.links)
+}
+
+// lookAtIdle looks once whether a client that has been idle since then has left: that it sent its end together with its last
+// request, of which session.serve is not told.
+func lookAtIdle(l *link, since int64) {
+	armed := l.until.Load() // before waiting is looked at again: then it is the idle timeout
+	if armed > 0 && l.waiting.CompareAndSwap(since, 0) && l.dead(false) {
+		l.interrupt(firedClientGone, armed)
+	}
 }
 
 func expire(l *link, now int64) {

@@ -28,10 +28,12 @@ type link struct {
 	sock syscall.RawConn // of the socket below; nil when there is none
 	pool *buffers
 
-	until   atomic.Int64         // Unix nanoseconds at which the janitor interrupts; 0 never, negative: it has
-	peer    atomic.Pointer[link] // of a client: the upstream link that its request is on
-	waiting atomic.Int64         // of a client: since when its whole request waits for the upstream; 0 it does not
-	slot    int                  // of a client: its place in the janitor's list
+	until atomic.Int64         // Unix nanoseconds at which the janitor interrupts; 0 never, negative: it has
+	peer  atomic.Pointer[link] // of a client: the upstream link that its request is on
+	// Of a client: since when its whole request waits for the upstream or, without a peer, since when it has been idle after
+	// an answer; 0 neither.
+	waiting atomic.Int64
+	slot    int // of a client: its place in the janitor's list
 
 	// The read side.
 	buf    *buffer // nil while idle; buf.b[r:w] are the bytes not yet handled
@@ -45,6 +47,7 @@ type link struct {
 
 	// The write side.
 	writeFn func(uintptr) bool
+	within  uintptr // the descriptor while raw.Read is under way further up: it is held open, and its read side locked
 	askFn   func(uintptr) bool
 	asked   bool  // askFn has sent
 	early   error // why the read of ask failed; fill tells
@@ -269,7 +272,10 @@ func (l *link) write(p []byte) error {
 		return err
 	}
 	l.src, l.werr = p, 0
-	err := l.raw.Write(l.writeFn)
+	var err error
+	if l.within == 0 || !l.rawWrite(l.within) {
+		err = l.raw.Write(l.writeFn)
+	}
 	l.src = nil
 	if err != nil {
 		return err
@@ -302,10 +308,10 @@ func (l *link) closeWrite() {
 	}
 }
 
-// reset closes so that the other side cannot take what it got for the whole.
-func (l *link) reset() {
+// resets makes the close that follows a reset, so that the other side cannot take what it got for the whole. The close itself
+// would wait for a Read further up.
+func (l *link) resets() {
 	if c, ok := l.nc.(*net.TCPConn); ok {
 		c.SetLinger(0)
 	}
-	l.nc.Close()
 }

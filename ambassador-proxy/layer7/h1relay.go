@@ -141,14 +141,14 @@ func (x *exchange) finish(o Outcome) bool {
 	x.giveBack(reusable)
 	x.report(o)
 	if o.Reason != reason.OK {
-		c.reset() // a client must not take what it has for the whole
+		c.resets() // a client must not take what it has for the whole
 		return false
 	}
 	if c.disarm() != 0 || x.e.ctx.Err() != nil {
 		return false
 	}
 	if !whole {
-		x.s.linger()
+		x.s.lingers = true
 		return false
 	}
 	return x.keep

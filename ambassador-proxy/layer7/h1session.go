@@ -13,32 +13,50 @@ import (
 
 // session is one client connection. Between requests it holds nothing but itself.
 type session struct {
-	e      *H1
-	c      *link
-	handed net.Conn // not nil: the connection, which belongs to Config.Other now
+	e       *H1
+	c       *link
+	serveFn func(uintptr) bool
+	begun   *exchange // its request has begun to arrive and is not answered yet
+	over    bool
+	lingers bool
+	handed  net.Conn // not nil: the connection, which belongs to Config.Other now
 }
 
 // run serves request after request.
 func (s *session) run() {
-	for s.e.ctx.Err() == nil {
-		if s.c.r == s.c.w {
-			s.c.arm(s.e.janitor.in(s.e.cfg.ClientIdle))
-			if s.c.fill() != nil {
-				return
-			}
+	for !s.over && s.e.ctx.Err() == nil {
+		if s.c.r == s.c.w && s.begun == nil {
+			s.wait()
+			continue
 		}
-		x := s.e.exchanges.Get().(*exchange)
-		x.s = s
-		s.e.requests.Add(1)
-		keep := x.run()
-		x.end()
-		s.e.moved()
-		s.e.requests.Add(-1)
-		s.e.exchanges.Put(x)
-		if !keep {
-			return
+		x := s.begun
+		if s.begun = nil; x == nil {
+			x = s.begin()
 		}
+		s.end(x, x.run())
 	}
+	if s.lingers {
+		s.linger()
+	}
+}
+
+// begin takes an exchange for a request whose first bytes are there.
+func (s *session) begin() *exchange {
+	x := s.e.exchanges.Get().(*exchange)
+	x.s = s
+	s.e.requests.Add(1)
+	x.req.Reset()
+	x.rec = Record{Start: time.Now()}
+	return x
+}
+
+// end settles an exchange; keep says that the connection may carry another.
+func (s *session) end(x *exchange, keep bool) {
+	x.end()
+	s.e.moved()
+	s.e.requests.Add(-1)
+	s.e.exchanges.Put(x)
+	s.over = !keep
 }
 
 // handover gives the connection away, with what was read of it.
@@ -87,6 +105,7 @@ type exchange struct {
 	stale    bool // a reused connection had died
 
 	due        int64 // when the whole exchange must have ended, Unix nanoseconds; 0 never
+	parsed     bool  // the head is complete
 	idempotent bool
 	upgrade    bool
 	keep       bool // the client's connection
@@ -119,12 +138,9 @@ func newExchange(e *H1) *exchange {
 
 // run handles one request and reports whether the connection may carry another.
 func (x *exchange) run() bool {
-	x.req.Reset()
-	x.rec = Record{Start: time.Now()}
-	now := x.rec.Start.UnixNano()
 	c := x.s.c
-	c.arm(now + int64(x.e.cfg.HeadTimeout))
-	for {
+	c.arm(x.rec.Start.UnixNano() + int64(x.e.cfg.HeadTimeout))
+	for !x.parsed {
 		if isPreface(c.bytes()) {
 			return x.other()
 		}
@@ -254,5 +270,5 @@ func (x *exchange) end() {
 	x.body = body{saved: x.body.saved[:0]}
 	x.s, x.up, x.set, x.endpoint, x.conn = nil, nil, nil, nil, nil
 	x.decision, x.request, x.rec = Decision{}, Request{}, Record{}
-	x.due, x.idempotent, x.upgrade, x.keep, x.admits, x.started, x.stale = 0, false, false, false, false, false, false
+	x.due, x.parsed, x.idempotent, x.upgrade, x.keep, x.admits, x.started, x.stale = 0, false, false, false, false, false, false, false
 }
