@@ -16,6 +16,8 @@ import (
 	"golang.org/x/net/proxy"
 	"golang.org/x/sys/unix"
 
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
+
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -79,6 +81,7 @@ func (d *dialer) through(ctx context.Context, address string) (net.Conn, error) 
 		return nil, err
 	}
 	if d.via.Scheme == "https" {
+		tlsfile.EmbedRoots()
 		secured := tls.Client(c, &tls.Config{ServerName: d.via.Hostname()})
 		if err := secured.HandshakeContext(ctx); err != nil {
 			c.Close()

@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	_ "golang.org/x/crypto/x509roots/fallback" // CA roots for an image that has none; SSL_CERT_FILE still wins
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
 	"github.com/pod-helpers/pod-helpers/internal/kit/cgroup"

@@ -161,7 +161,11 @@ func (s *Source) verify(state tls.ConnectionState, name string) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("tls: the server shows no certificate")
 	}
-	options := x509.VerifyOptions{Roots: s.roots.Load(), DNSName: name, Intermediates: x509.NewCertPool()}
+	roots := s.roots.Load()
+	if roots == nil {
+		EmbedRoots()
+	}
+	options := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
 	for _, c := range state.PeerCertificates[1:] {
 		options.Intermediates.AddCert(c)
 	}
