@@ -249,28 +249,6 @@ func TestRetry_OnlyWhatIsSafe(t *testing.T) {
 	}
 }
 
-func TestOutage_IsNeverAmplifiedBeyondTheBudget(t *testing.T) {
-	var calls atomic.Int64
-	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		calls.Add(1)
-		w.WriteHeader(503)
-	}), false, false)
-	for _, h2 := range []bool{false, true} {
-		address, _, _ := proxied(t, s.URL)
-		calls.Store(0)
-		c := client(t, h2)
-		begin := time.Now()
-		const n = 500
-		for range n {
-			do(t, c, "GET", "http://"+address+"/", "")
-		}
-		floor := 3 * (time.Since(begin).Seconds() + 1)
-		if got, most := float64(calls.Load()), 1.2*n+floor; got > most {
-			t.Errorf("h2 %v: %d requests became %.0f, at most %.0f are allowed", h2, n, got, most)
-		}
-	}
-}
-
 func TestStaleConnections_NeverSurface(t *testing.T) {
 	s := server(t, http.HandlerFunc(echo), false, false)
 	s.Config.IdleTimeout = 20 * time.Millisecond

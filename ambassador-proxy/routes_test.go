@@ -22,13 +22,19 @@ func counting(t *testing.T) (url string, hits *atomic.Int64) {
 // configured starts an ambassador with a configuration file.
 func configured(t *testing.T, text string) (admin string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "c.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	admin = kittest.FreeAddress(t)
-	kittest.Start(t, nil, "ambassador-proxy", "--admin-address", admin, "--config", file).WaitReady(admin)
+	admin, _, _ = launched(t, text)
 	return admin
+}
+
+// launched is configured with the file, which may be changed, and the process.
+func launched(t *testing.T, text string, args ...string) (admin, file string, p *kittest.Process) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "c.yaml")
+	write(t, file, text)
+	admin = kittest.FreeAddress(t)
+	p = kittest.Start(t, nil, "ambassador-proxy", append([]string{"--admin-address", admin, "--config", file}, args...)...)
+	p.WaitReady(admin)
+	return admin, file, p
 }
 
 func TestRoutes_SplitMirrorAndFaultAsConfigured(t *testing.T) {
