@@ -118,11 +118,11 @@ func redisServers(t *testing.T, n int, args ...string) (addresses []string, all 
 	return addresses, all
 }
 
-func memcachedServers(t *testing.T, n int) (addresses []string) {
+func memcachedServers(t *testing.T, n int, args ...string) (addresses []string) {
 	for range n {
 		a := kittest.FreeAddress(t)
 		_, port, _ := net.SplitHostPort(a)
-		process(t, a, "memcached", "-u", "root", "-l", "127.0.0.1", "-p", port, "-U", "0")
+		process(t, a, "memcached", append([]string{"-u", "root", "-l", "127.0.0.1", "-p", port, "-U", "0"}, args...)...)
 		addresses = append(addresses, a)
 	}
 	return addresses
@@ -278,7 +278,7 @@ func TestRealRedis_SplitsJoinsAndKeepsTheOrderOfPipelines(t *testing.T) {
 
 func TestRealRedis_ADeadShardFailsOnlyItsKeysAndComesBack(t *testing.T) {
 	servers, all := redisServers(t, 3)
-	address, _, _ := proxied(t, "redis://"+strings.Join(servers, ","))
+	address, admin, _ := proxied(t, "redis://"+strings.Join(servers, ","))
 	p := dialPeer(t, address)
 	keys := []string{"MGET"}
 	for i := range 60 {
@@ -305,9 +305,20 @@ func TestRealRedis_ADeadShardFailsOnlyItsKeysAndComesBack(t *testing.T) {
 	if got := p.redis(append([]string{"EXISTS"}, keys[1:]...)...); !strings.Contains(got, fmt.Sprintf("(%d of 60 done)", 60-dead)) {
 		t.Errorf("EXISTS: %s", got)
 	}
+	_, metrics := kittest.Get("http://" + admin + "/metrics")
+	for _, want := range []string{`ambassador_endpoints{state="ejected",upstream="127.0.0.1"} 1`,
+		`ambassador_endpoint_ejections_total{reason="unreachable",upstream="127.0.0.1"}`, `ambassador_upstream_attempts_total{result="connect_refused"`,
+		`ambassador_shard_errors_total{endpoint="` + servers[1] + `",reason="ejected"`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s", want)
+		}
+	}
 	_, port, _ := net.SplitHostPort(servers[1])
 	process(t, servers[1], "redis-server", "--port", port, "--save", "", "--appendonly", "no")
 	kittest.Eventually(t, 5*time.Second, func() bool { return !strings.Contains(p.redis(keys...), "-ERR") }, "the shard to be used again")
+	if _, metrics := kittest.Get("http://" + admin + "/metrics"); !strings.Contains(metrics, `ambassador_endpoints{state="healthy",upstream="127.0.0.1"} 3`) {
+		t.Error("the shard is used, and not healthy")
+	}
 }
 
 func TestRealRedis_TransactionsStayOnOneShard(t *testing.T) {
