@@ -26,36 +26,82 @@ input(type="imtcp" address="127.0.0.1" port="%[3]s" ruleset="all" streamDriver.n
 input(type="imudp" address="127.0.0.1" port="%[4]s" ruleset="all" rcvbufSize="4m")
 `
 
-// rsyslog starts a server and returns its ports, in a folder with its certificate and what it has received.
-func rsyslog(t *testing.T) (dir, tcp, tls, udp string) {
-	t.Helper()
+// syslogNGConfig does the same.
+const syslogNGConfig = `@version: 3.38
+options { keep-hostname(yes); log-msg-size(65536); stats-freq(0); };
+source all {
+  syslog(ip("127.0.0.1") port(%[2]s) transport("tcp"));
+  syslog(ip("127.0.0.1") port(%[3]s) transport("tls") tls(key-file("%[1]s/key.pem") cert-file("%[1]s/cert.pem") peer-verify(optional-untrusted)));
+  syslog(ip("127.0.0.1") port(%[4]s) transport("udp") so-rcvbuf(4194304));
+};
+destination file { file("%[1]s/received" template("${FACILITY_NUM}.${LEVEL_NUM} ${HOST} ${PROGRAM} ${SDATA} ${MSG}\n")); };
+log { source(all); destination(file); };
+`
+
+// syslogServer is started in a folder with its certificate, and appends what it receives to the file received there.
+type syslogServer struct {
+	config string
+	start  func(t *testing.T, dir, config string)
+}
+
+func startRsyslog(t *testing.T, dir, config string) {
 	kittest.NeedReal(t, "rsyslogd")
 	if drivers, _ := filepath.Glob("/usr/lib/*/rsyslog/lmnsd_ossl.so"); drivers == nil {
 		kittest.NeedReal(t, "rsyslog-openssl") // a plug-in, which no program shows
 	}
-	dir = t.TempDir()
-	newAuthority(t).issue(dir, "cert.pem", "key.pem", "rsyslog")
-	tcp, tls, udp = kittest.FreePort(t), kittest.FreePort(t), kittest.FreePort(t)
-	config := filepath.Join(dir, "rsyslog.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, rsyslogConfig, dir, tcp, tls, udp), 0o600); err != nil {
+	kittest.Start(t, nil, "rsyslogd", "-n", "-f", config, "-i", filepath.Join(dir, "pid"))
+}
+
+// startSyslogNG runs what .ci/packages has unpacked: it cannot be installed beside rsyslog.
+func startSyslogNG(t *testing.T, dir, config string) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
 		t.Fatal(err)
 	}
-	kittest.Start(t, nil, "rsyslogd", "-n", "-f", config, "-i", filepath.Join(dir, "pid"))
-	for _, port := range []string{tcp, tls} {
+	root := filepath.Join(cache, "pod-helpers", "syslog-ng")
+	program := filepath.Join(root, "usr/sbin/syslog-ng")
+	kittest.NeedReal(t, program)
+	plugins, _ := filepath.Glob(filepath.Join(root, "usr/lib/syslog-ng/[0-9]*"))
+	libraries, _ := filepath.Glob(filepath.Join(root, "*/lib*/*-linux-gnu"))
+	more, _ := filepath.Glob(filepath.Join(root, "lib/*-linux-gnu"))
+	paths := append(append(libraries, more...), filepath.Join(root, "usr/lib/syslog-ng"))
+	kittest.Start(t, []string{"LD_LIBRARY_PATH=" + strings.Join(paths, ":")}, program, "--foreground", "--no-caps", "--cfgfile", config,
+		"--module-path", strings.Join(plugins, ":"), "--persist-file", dir+"/persist", "--control", dir+"/control", "--pidfile", dir+"/pid")
+}
+
+func (s syslogServer) open(t *testing.T) (dir string, ports map[string]string) {
+	t.Helper()
+	dir = t.TempDir()
+	newAuthority(t).issue(dir, "cert.pem", "key.pem", "syslog")
+	ports = map[string]string{"tcp": kittest.FreePort(t), "tls": kittest.FreePort(t), "udp": kittest.FreePort(t)}
+	config := filepath.Join(dir, "server.conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, s.config, dir, ports["tcp"], ports["tls"], ports["udp"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, dir, config)
+	for _, network := range []string{"tcp", "tls"} {
 		kittest.Eventually(t, 10*time.Second, func() bool {
-			conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+			conn, err := net.Dial("tcp", "127.0.0.1:"+ports[network])
 			if err == nil {
 				_ = conn.Close()
 			}
 			return err == nil
-		}, "rsyslogd to listen")
+		}, "the server to listen")
 	}
-	return dir, tcp, tls, udp
+	return dir, ports
 }
 
 func TestReal_RsyslogHasEveryMessageOverTCPAndTLSAndUDP(t *testing.T) {
-	dir, tcp, tls, udp := rsyslog(t)
-	for network, port := range map[string]string{"tcp": tcp, "tls": tls, "udp": udp} {
+	syslogServer{rsyslogConfig, startRsyslog}.hasEveryMessage(t)
+}
+
+func TestReal_SyslogNGHasEveryMessageOverTCPAndTLSAndUDP(t *testing.T) {
+	syslogServer{syslogNGConfig, startSyslogNG}.hasEveryMessage(t)
+}
+
+func (s syslogServer) hasEveryMessage(t *testing.T) {
+	dir, ports := s.open(t)
+	for network, port := range ports {
 		t.Run(network, func(t *testing.T) {
 			c := SyslogConfig{URL: network + "://127.0.0.1:" + port, Facility: 3}
 			lines := 5000
