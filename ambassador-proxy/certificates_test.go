@@ -24,21 +24,21 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-// authority signs certificates in a test.
-type authority struct {
+// issuer signs certificates in a test.
+type issuer struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pem  []byte
 }
 
-func newAuthority(t *testing.T) *authority {
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	a := &authority{}
+func newIssuer(t *testing.T) *issuer {
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: "issuer"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	a := &issuer{}
 	a.cert, a.key, a.pem, _ = a.sign(t, template)
 	return a
 }
 
-func (a *authority) sign(t *testing.T, template *x509.Certificate) (cert *x509.Certificate, key *ecdsa.PrivateKey, certPEM, keyPEM []byte) {
+func (a *issuer) sign(t *testing.T, template *x509.Certificate) (cert *x509.Certificate, key *ecdsa.PrivateKey, certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,8 +66,8 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate) (cert *x509.C
 	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
-// secured is a TLS server for name that asks for certificates of the authority and answers whose it was shown.
-func (a *authority) secured(t *testing.T, name string) (host string, pin string) {
+// secured is a TLS server for name that asks for certificates of the issuer and answers whose it was shown.
+func (a *issuer) secured(t *testing.T, name string) (host string, pin string) {
 	cert, _, certPEM, keyPEM := a.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
@@ -114,13 +114,13 @@ func (v *secretVolume) swap(t *testing.T, files map[string][]byte) {
 	}
 }
 
-func (a *authority) client(t *testing.T, name string, until time.Time) map[string][]byte {
+func (a *issuer) client(t *testing.T, name string, until time.Time) map[string][]byte {
 	_, _, certPEM, keyPEM := a.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	return map[string][]byte{"tls.crt": certPEM, "tls.key": keyPEM, "ca.crt": a.pem}
 }
 
 func TestCertificates_RotateBySymlinkSwapForNewHandshakesWhileOldConnectionsLive(t *testing.T) {
-	a := newAuthority(t)
+	a := newIssuer(t)
 	host, pin := a.secured(t, "shop.internal")
 	v := &secretVolume{dir: t.TempDir()}
 	expires := time.Now().Add(30 * time.Minute).Truncate(time.Second)
@@ -165,7 +165,7 @@ upstreams:
 }
 
 func TestCertificates_APinOrANameThatDoesNotFitIsRefused(t *testing.T) {
-	a := newAuthority(t)
+	a := newIssuer(t)
 	host, pin := a.secured(t, "shop.internal")
 	other := base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
 	v := &secretVolume{dir: t.TempDir()}
