@@ -96,6 +96,17 @@ func (m *model) run() {
 	}
 	m.finish()
 	m.judge()
+	m.forget()
+}
+
+// forget gives the memory free: what its cleanups can reach stays with a test until all seeds are through.
+func (m *model) forget() {
+	m.sink.mu.Lock()
+	defer m.sink.mu.Unlock()
+	m.sink.got, m.sink.order, m.sink.texts, m.sink.documents = nil, nil, nil, nil
+	for _, a := range m.apps {
+		a.whole = nil
+	}
 }
 
 // pace lets real time pass between two events, so that they meet the program in all its states.
