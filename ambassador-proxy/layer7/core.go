@@ -65,6 +65,18 @@ type Upstream interface {
 	AppendFields(dst []byte, r *Request) []byte
 }
 
+// Several is an Upstream that tells whether another endpoint than the last could be asked.
+type Several interface {
+	// Several endpoints are known.
+	Several() bool
+}
+
+// asksToWait tells whether an answer with Retry-After is the one to pass on: the only endpoint wants to be left alone.
+func asksToWait(up Upstream, retryAfter []byte) bool {
+	s, ok := up.(Several)
+	return ok && !s.Several() && len(retryAfter) > 0 && string(retryAfter) != "0"
+}
+
 // Settings of an upstream that the engines follow.
 type Settings struct {
 	Name   string

@@ -50,7 +50,7 @@ type failure struct {
 
 // unavailable tells whether the answer is one that another endpoint may do better than.
 func (x *exchange) unavailable() reason.Reason {
-	if s := x.res.Status; s >= 502 && s <= 504 && x.replayable() {
+	if s := x.res.Status; s >= 502 && s <= 504 && x.replayable() && !asksToWait(x.up, x.res.Get("retry-after")) {
 		return reason.UpstreamUnavailable
 	}
 	return reason.OK

@@ -98,6 +98,9 @@ func (c *call) repeatable(a *attempt) bool {
 	if a.response == nil {
 		return a.why != reason.UpstreamTimeoutHeaders
 	}
+	if asksToWait(c.up, []byte(a.response.Header.Get("Retry-After"))) {
+		return false
+	}
 	return retry.Status(a.response.StatusCode) || a.response.Header.Get("Grpc-Status") == "14"
 }
 

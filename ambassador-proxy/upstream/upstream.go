@@ -320,6 +320,9 @@ func (u *Upstream) eject(e *Endpoint, why string, now time.Time) {
 	}
 }
 
+// Several is layer7.Several.
+func (u *Upstream) Several() bool { return len(u.Endpoints()) > 1 }
+
 // Endpoints are all known endpoints.
 func (u *Upstream) Endpoints() []*Endpoint { return u.set.Load().all }
 
