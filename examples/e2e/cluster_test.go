@@ -36,7 +36,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "6") // they mostly wait for the kubelet; the flag exists
+	_ = flag.Set("test.parallel", "8") // they mostly wait for the kubelet; the flag exists
 	code, err := run(m)
 	if err != nil {
 		log.Fatal(err)

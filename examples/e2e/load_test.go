@@ -26,7 +26,7 @@ func TestLogshipper_StaysBelowItsMemoryLimitAtTenMegabytesASecondThroughRotation
 
 func TestAmbassador_StaysBelowItsMemoryLimitAtAThousandRequestsASecond(t *testing.T) {
 	start(t, "ambassador.yaml", "load-requests", func(pod *corev1.Pod) {
-		pod.Spec.Containers[0].Args = []string{"app", "--listen=", "--log-dir=", "--calls=1400", "--callers=32", "--backend=http://127.0.0.1:8081"}
+		pod.Spec.Containers[0].Args = []string{"app", "--listen=", "--log-dir=", "--calls=1600", "--callers=48", "--backend=http://127.0.0.1:8081"}
 	})
 	carry(t, "load-requests", "ambassador", "19102", "ambassador_requests_total", 15_000)
 }
