@@ -94,16 +94,19 @@ func (w *writer) join(parts []string) string {
 	return "value_" + strings.Join(all, "_")
 }
 
-// free is a name that no rule has yet.
+// free is a name that no rule has yet, nor one that OpenMetrics takes for the same: a counter's family has no _total.
 func (w *writer) free(name string) string {
 	stem, total := strings.CutSuffix(name, "_total")
-	for i := 2; w.used[name]; i++ {
-		if name = stem + "_" + strconv.Itoa(i); total {
-			name += "_total"
-		}
+	base := strings.TrimSuffix(stem, "_info")
+	for i := 2; w.used[base]; i++ {
+		stem = strings.TrimSuffix(name, "_total") + "_" + strconv.Itoa(i)
+		base = stem
 	}
-	w.used[name] = true
-	return name
+	w.used[base] = true
+	if total {
+		stem += "_total"
+	}
+	return stem
 }
 
 // unitOf reads the unit off the last word.
@@ -118,7 +121,7 @@ func unitOf(parts []string, l *leaf) (unit, base string) {
 	base = map[string]string{
 		"millis": "seconds", "ms": "seconds", "msec": "seconds", "milliseconds": "seconds", "nanos": "seconds", "ns": "seconds", "nanoseconds": "seconds",
 		"us": "seconds", "micros": "seconds", "microseconds": "seconds", "seconds": "seconds", "secs": "seconds", "sec": "seconds", "minutes": "seconds", "hours": "seconds", "days": "seconds",
-		"bytes": "bytes", "kb": "bytes", "mb": "bytes", "gb": "bytes", "kib": "bytes", "mib": "bytes", "gib": "bytes",
+		"bytes": "bytes", "kb": "bytes", "mb": "bytes", "gb": "bytes", "kib": "bytes", "mib": "bytes", "gib": "bytes", "kilobytes": "bytes", "megabytes": "bytes",
 		"percent": "ratio", "pct": "ratio", "ratio": "ratio",
 	}[last]
 	if base == "" {

@@ -74,8 +74,7 @@ type writer struct {
 
 func (w *writer) walk(n *node, path []step) {
 	if n.leaf != nil {
-		w.rule(n.leaf, path)
-		return
+		w.rule(n.leaf, path) // what looks alike may have a value in one place and an object in the other
 	}
 	if n.data() {
 		all := &node{}
@@ -135,7 +134,7 @@ func (n *node) alike() bool {
 
 // name reports whether a key is one that a programmer gives: a letter first, and no run of digits as in an id.
 func name(key string) bool {
-	digits := 0
+	digits, upper := 0, 0
 	for i, c := range []byte(key) {
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
 		digit := c >= '0' && c <= '9'
@@ -145,13 +144,17 @@ func name(key string) bool {
 		if digit {
 			digits++
 		}
+		if c >= 'A' && c <= 'Z' {
+			upper++
+		}
 	}
-	return key != "" && digits <= 4 && len(key) <= 60
+	random := len(key) >= 20 && upper*4 >= len(key) && upper < len(key) // no CamelCase has that many
+	return key != "" && digits <= 4 && len(key) <= 60 && !random
 }
 
-// merge adds what another object of the same kind has.
+// merge adds what another object of the same kind has. A number says more than a text.
 func (n *node) merge(other *node) {
-	if n.leaf == nil {
+	if n.leaf == nil || other.leaf != nil && other.leaf.numeric && !n.leaf.numeric {
 		n.leaf = other.leaf
 	}
 	for _, key := range other.keys {

@@ -108,3 +108,27 @@ func FuzzSuggest(f *testing.F) {
 		}
 	})
 }
+
+// What the documents of more servers than those above have taught.
+func TestSuggest_NamesWhatOtherDocumentsHoldWithoutAClash(t *testing.T) {
+	for _, c := range []struct{ claim, doc, want string }{
+		{"a counter and a gauge whose families would be one", `{"cache":{"total_count":1,"cache_count":2}}`, "cache.total_count→app_cache_total cache.cache_count→app_cache_2"},
+		{"units that are spelled out", `{"read_kilobytes":1}`, "read_kilobytes→app_read_bytes"},
+		{"the only key is an id", `{"nodes":{"bYOdayETbrsrgZYMinKaIpmhCQ":{"load":1}}}`, "nodes.{node}.load→app_nodes_load"},
+		{"a long name in camel case is none", `{"collectionUsageThresholdExceeded":true}`, "collectionUsageThresholdExceeded→app_collection_usage_threshold_exceeded"},
+		{"a value here and an object there", `{"q":[{"a":1,"n":1},{"a":{"x":2},"n":1}]}`, "q.{q}.a→app_q_a q.{q}.a.x→app_q_a_x q.{q}.n→app_q_n"},
+		{"a text here and a number there", `{"q":[{"a":"","n":1},{"a":2,"n":1}]}`, "q.{q}.a→app_q_a q.{q}.n→app_q_n"},
+	} {
+		list, err := suggest.JSON([]byte(c.doc), "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range list {
+			got = append(got, r.Match+"→"+r.Name)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.claim, strings.Join(got, " "), c.want)
+		}
+	}
+}
