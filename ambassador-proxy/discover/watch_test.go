@@ -3,6 +3,7 @@ package discover
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -140,5 +141,55 @@ func TestSRV_GivesPortsAndWeightsOfTheBestPriority(t *testing.T) {
 	want := []Address{{Addr: "10.0.0.97:7001", Name: "a.test", Weight: 30}, {Addr: "10.0.0.98:7002", Name: "b.test", Weight: 10}}
 	if !slices.Equal(answer.Addresses, want) || answer.TTL != 7*time.Second {
 		t.Errorf("%+v", answer)
+	}
+}
+
+func TestTTL_IsClampedAndSpread(t *testing.T) {
+	for ttl, want := range map[time.Duration]time.Duration{0: unknownTTL, time.Millisecond: time.Second, 3 * time.Second: 3 * time.Second, time.Hour: maxTTL} {
+		seen := map[time.Duration]bool{}
+		for range 100 {
+			got := clamp(ttl)
+			seen[got] = true
+			if got < want-want/10 || got > want+want/10+time.Nanosecond {
+				t.Errorf("TTL %s: asked again after %s", ttl, got)
+			}
+		}
+		if len(seen) < 10 {
+			t.Errorf("TTL %s: all helpers ask in step", ttl)
+		}
+	}
+}
+
+func TestMemory_ANameThatIsSaidNotToExistCountsAfter30SecondsAndAFailureNever(t *testing.T) {
+	now := time.Unix(1000, 0)
+	gone := &net.DNSError{Err: "no such host", IsNotFound: true}
+	down := &net.DNSError{Err: "server misbehaving", IsTemporary: true}
+	var m memory[string]
+	if got, err := m.recall([]string{"a"}, nil, now); len(got) != 1 || err != nil {
+		t.Fatal(got, err)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		err   error
+		want  int
+	}{{time.Hour, down, 1}, {2 * time.Hour, gone, 1}, {2*time.Hour + 29*time.Second, gone, 1}, {2*time.Hour + 29*time.Second, down, 1},
+		{3 * time.Hour, gone, 1}, {3*time.Hour + 31*time.Second, gone, 0}} {
+		if got, err := m.recall(nil, step.err, now.Add(step.after)); len(got) != step.want || err == nil {
+			t.Errorf("after %s, %v: %v, %v", step.after, step.err, got, err)
+		}
+	}
+}
+
+func TestUsable_LeavesOutAddressesWithoutARouteUnlessThereIsNoOther(t *testing.T) {
+	four, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	noSix := func(a netip.Addr) bool { return a.Is4() }
+	if got := usable([]netip.Addr{six, four}, noSix); !slices.Equal(got, []netip.Addr{four}) {
+		t.Errorf("both families: %v", got)
+	}
+	if got := usable([]netip.Addr{six}, noSix); !slices.Equal(got, []netip.Addr{six}) {
+		t.Errorf("one family: %v", got)
+	}
+	if !hasRoute(netip.MustParseAddr("127.0.0.1")) {
+		t.Error("there is no way to loopback")
 	}
 }

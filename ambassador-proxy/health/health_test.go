@@ -50,3 +50,33 @@ func TestEjection_ByASuccessRateBelowFourFifths(t *testing.T) {
 		t.Errorf("10 requests, 4 failures: %q", why)
 	}
 }
+
+func TestEjection_DoublesToAMinuteWithJitter(t *testing.T) {
+	now := time.Unix(1000, 0)
+	r := &Record{}
+	lengths := map[time.Duration]bool{}
+	for i := range 10 {
+		length := r.Eject("probe_failed", now).Sub(now)
+		least := min(time.Second<<i, time.Minute)
+		if length < least || length > least+least/2 {
+			t.Errorf("ejection %d: %s, want %s and up to half more", i+1, length, least)
+		}
+		lengths[length-least] = true
+	}
+	if len(lengths) < 5 {
+		t.Error("no jitter")
+	}
+}
+
+func TestProbe_OfARequestThatSaysNothingIsGivenBack(t *testing.T) {
+	now := time.Unix(1000, 0)
+	r := &Record{}
+	until := r.Eject("success_rate", now)
+	if !r.Probe(until) || r.Probe(until) {
+		t.Fatal("one request is the probe")
+	}
+	r.Unprobe()
+	if !r.Probe(until) {
+		t.Error("the endpoint is never asked again")
+	}
+}
