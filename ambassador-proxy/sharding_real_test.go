@@ -335,7 +335,7 @@ func TestRealRedis_TransactionsStayOnOneShard(t *testing.T) {
 		{"MULTI", "+OK"}, {"SET {t}1 a", "+QUEUED"}, {"INCR {t}2", "+QUEUED"}, {"EXEC", "[+OK :1]"},
 		{"MULTI", "+OK"}, {"EXEC", "[]"}, {"EXEC", "-ERR EXEC without MULTI"},
 		{"MULTI", "+OK"}, {"SET x 2", "+QUEUED"}, {"SET " + apart + " 2", "-CROSSSLOT keys of one transaction lie on different shards (give them a common {hash tag})"},
-		{"EXEC", "-EXECABORT Transaction discarded because of previous errors."}, {"GET x", "1"},
+		{"EXEC", "-EXECABORT Transaction discarded because of previous errors: CROSSSLOT keys of one transaction lie on different shards (give them a common {hash tag})"}, {"GET x", "1"},
 		{"WATCH x", "+OK"}, {"MULTI", "+OK"}, {"GET x", "+QUEUED"}, {"DISCARD", "+OK"},
 		{"WATCH x", "+OK"}, {"SET x 3", "+OK"}, {"MULTI", "+OK"}, {"SET x 4", "+QUEUED"}, {"EXEC", "[]"}, {"GET x", "3"},
 		{"SUBSCRIBE c", "-ERR SUBSCRIBE is not supported by the sharding ambassador: channels belong to no shard (connect to one server directly)"},

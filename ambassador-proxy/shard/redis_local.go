@@ -14,8 +14,9 @@ func (q *redis) local(s *session, name string, args [][]byte) {
 		return
 	}
 	if q.tx.open && name != "RESET" && name != "QUIT" {
-		q.tx.bad = true
-		s.say(redisError(name + " is not supported within MULTI by the sharding ambassador"))
+		no := redisError(name + " is not supported within MULTI by the sharding ambassador")
+		q.tx.refused(no)
+		s.say(no)
 		return
 	}
 	switch name {

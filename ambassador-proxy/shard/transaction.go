@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -8,7 +9,7 @@ import (
 // transaction is MULTI of one client: all of it on the shard of its first key, on the connection that also watches.
 type transaction struct {
 	open  bool
-	bad   bool     // a command was refused: EXEC must abort
+	bad   string   // why a command was refused: EXEC must abort
 	on    *backend // nil: no command yet
 	watch *backend // nil: nothing is watched
 }
@@ -79,7 +80,7 @@ func (q *redis) watch(s *session, args [][]byte) {
 // queue takes a command into the open transaction.
 func (q *redis) queue(s *session, c spec, name string, args [][]byte, request []byte) {
 	refuse := func(text []byte) {
-		q.tx.bad = true
+		q.tx.refused(text)
 		s.say(text)
 	}
 	switch c.kind {
@@ -119,6 +120,13 @@ func (q *redis) queue(s *session, c spec, name string, args [][]byte, request []
 	s.ask(m, answer)
 }
 
+// refused keeps the first refusal for EXEC's answer: libraries show the app only that one.
+func (tx *transaction) refused(text []byte) {
+	if tx.bad == "" {
+		tx.bad = string(bytes.TrimSpace(text[1:]))
+	}
+}
+
 func (tx *transaction) pinned() *backend {
 	if tx.on != nil {
 		return tx.on
@@ -129,8 +137,10 @@ func (tx *transaction) pinned() *backend {
 func (q *redis) exec(s *session) {
 	tx := q.tx
 	switch {
-	case tx.bad, tx.on != nil && s.backends[tx.on.shard] != tx.on:
-		q.abort(s, []byte("-EXECABORT Transaction discarded because of previous errors.\r\n"))
+	case tx.bad != "":
+		q.abort(s, fmt.Appendf(nil, "-EXECABORT Transaction discarded because of previous errors: %s\r\n", tx.bad))
+	case tx.on != nil && s.backends[tx.on.shard] != tx.on:
+		q.abort(s, []byte("-EXECABORT Transaction discarded because its connection was lost\r\n"))
 	case tx.on == nil:
 		q.abort(s, []byte("*0\r\n"))
 	default:
