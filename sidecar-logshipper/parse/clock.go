@@ -80,7 +80,21 @@ func (c *clock) parse(text []byte, near int64) (nano int64, ok bool) {
 			return nano, true
 		}
 	}
+	if utc, ok := withoutZone(text); ok {
+		universal := clock{layouts: c.layouts, zone: time.UTC}
+		return universal.parse(utc, near)
+	}
 	return 0, false
+}
+
+// withoutZone takes UTC or GMT off the end of a time, as PostgreSQL writes it. Other abbreviations may mean anything.
+func withoutZone(text []byte) ([]byte, bool) {
+	for _, name := range []string{" UTC", " GMT"} {
+		if rest, ok := bytes.CutSuffix(text, []byte(name)); ok {
+			return rest, true
+		}
+	}
+	return nil, false
 }
 
 // number reads a count of seconds, or of what its size says, since 1970. Digits behind a point are kept to the nanosecond.
@@ -130,6 +144,9 @@ func parseLayout(text []byte, layout string, zone *time.Location) (int64, bool) 
 	t, err := time.ParseInLocation(layout, string(text), zone)
 	if err != nil || t.Year() < 1678 || t.Year() > 2261 { // what int64 nanoseconds hold
 		return 0, false
+	}
+	if name, offset := t.Zone(); offset == 0 && strings.Contains(layout, "MST") && name != "UTC" && name != "GMT" && t.Location() != zone {
+		return 0, false // an abbreviation that is not known here: package time takes it for UTC
 	}
 	return t.UnixNano(), true
 }

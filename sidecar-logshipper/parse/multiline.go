@@ -18,7 +18,7 @@ type rule func(state int, line []byte) (next int, continues bool)
 // joiner is the record.Framer of lines that belong together.
 type joiner struct {
 	rule     rule // nil: only what unwrap says is joined
-	unwrap   func(line []byte) (text []byte, partial bool)
+	unwrap   func(line []byte) (text, stream []byte, partial bool)
 	maxLines int
 }
 
@@ -27,7 +27,10 @@ func newFramer(c Config) (record.Framer, error) {
 	j := &joiner{maxLines: defaultMaxLines}
 	switch c.Format {
 	case "cri":
-		j.unwrap = func(line []byte) ([]byte, bool) { _, _, text, partial, ok := criLine(line); return text, partial && ok }
+		j.unwrap = func(line []byte) (text, stream []byte, partial bool) {
+			_, stream, text, partial, ok := criLine(line)
+			return text, stream, partial && ok
+		}
 	case "docker":
 		j.unwrap = dockerLine
 	}
@@ -53,25 +56,31 @@ func newFramer(c Config) (record.Framer, error) {
 }
 
 // dockerLine is the text of a line of Docker's json-file log; a line of the app that was too long for one is partial.
-func dockerLine(line []byte) (text []byte, partial bool) {
+func dockerLine(line []byte) (text, stream []byte, partial bool) {
 	var wrapped struct {
-		Log *string `json:"log"`
+		Log    *string `json:"log"`
+		Stream string  `json:"stream"`
 	}
 	if json.Unmarshal(line, &wrapped) != nil || wrapped.Log == nil {
-		return line, false
+		return line, nil, false
 	}
 	text = []byte(*wrapped.Log)
-	return bytes.TrimSuffix(text, []byte{'\n'}), !bytes.HasSuffix(text, []byte{'\n'})
+	return bytes.TrimSuffix(text, []byte{'\n'}), []byte(wrapped.Stream), !bytes.HasSuffix(text, []byte{'\n'})
 }
 
-// Frame implements record.Framer. A record is known to be complete at the first line of the next one.
+// Frame implements record.Framer. A record is known to be complete at the first line of the next one. Where the other stream
+// of a container comes between the parts of a line, the parts are records: better in pieces than mixed up.
 func (j *joiner) Frame(ends []int, data []byte, final bool) ([]int, int) {
 	state, partial, lines, done := 0, false, 0, 0
+	var stream []byte // of the line before
 	for at := 0; at < len(data); {
 		end := at + lineLength(data[at:])
 		text, more := bytes.TrimRight(data[at:end], "\r\n"), false
 		if j.unwrap != nil {
-			text, more = j.unwrap(text)
+			var from []byte
+			text, from, more = j.unwrap(text)
+			partial = partial && bytes.Equal(from, stream)
+			stream = from
 		}
 		continues := partial
 		if !partial && j.rule != nil {

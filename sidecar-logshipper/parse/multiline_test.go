@@ -118,6 +118,24 @@ func TestFramer_PartialLinesOfContainersAreOneRecord(t *testing.T) {
 	}
 }
 
+func TestFramer_TheOtherStreamOfAContainerIsNotMixedIn(t *testing.T) {
+	for format, lines := range map[string][]string{
+		"cri":    {"2026-11-24T09:26:40Z stdout P a", "2026-11-24T09:26:40Z stderr F x", "2026-11-24T09:26:40Z stdout P b", "2026-11-24T09:26:40Z stdout F c"},
+		"docker": {`{"log":"a","stream":"stdout","time":"x"}`, `{"log":"x\n","stream":"stderr","time":"x"}`, `{"log":"b","stream":"stdout","time":"x"}`, `{"log":"c\n","stream":"stdout","time":"x"}`},
+	} {
+		framer, _, err := New(Config{Format: format}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := []byte(strings.Join(lines, "\n") + "\n")
+		ends, _ := framer.Frame(nil, data, false)
+		want := []string{lines[0] + "\n", lines[1] + "\n", lines[2] + "\n" + lines[3] + "\n"}
+		if got := split(data, ends); !slices.Equal(got, want) {
+			t.Errorf("%s: records %q", format, got)
+		}
+	}
+}
+
 func TestFramer_ANewlineByteInsideAUTF16CharacterEndsNothing(t *testing.T) {
 	framer, stage, err := New(Config{Format: "raw", Encoding: "utf-16le"}, false)
 	if err != nil {

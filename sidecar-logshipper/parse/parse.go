@@ -4,6 +4,7 @@
 package parse
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"time"
@@ -165,6 +166,9 @@ type records struct {
 func (s *records) Apply(r *record.Record) (drop string) {
 	if s.decode != nil {
 		r.Message = r.Scratch(func(dst []byte) []byte { return s.decode(dst, r.Raw) })
+	}
+	if r.Offset == 0 {
+		r.Message = bytes.TrimPrefix(r.Message, []byte("\ufeff")) // a byte order mark, which is no part of the text
 	}
 	if whole := r.Message; !s.parse(r, s.clock) {
 		r.Message, r.Fields, r.Level = whole, r.Fields[:0], ""

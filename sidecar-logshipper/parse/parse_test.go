@@ -71,6 +71,17 @@ func TestParse_EachFormatFindsTimeLevelMessageAndFields(t *testing.T) {
 		{"auto, json", "auto", `{"msg":"x","a":1}`, `||x| a=1`},
 		{"auto, klog", "auto", `I1124 09:26:40.000001 7 a.go:1] x`, `2026-11-24T09:26:40.000001Z|info|x| thread=7 caller="a.go:1"`},
 		{"auto, cri", "auto", `2026-11-24T09:26:40Z stdout F x`, `2026-11-24T09:26:40Z||x| stream="stdout"`},
+		{"logfmt, empty and odd", "logfmt", `a= b="" é=ü x.y=1e400 neg=-0.5 msg=hi`, `||hi| a="" b="" é="ü" x.y=1e400 neg=-0.5`},
+		{"logfmt, unterminated", "logfmt", `a=1 msg="open`, `||a=1 msg="open|`},
+		{"cri, empty line", "cri", `2026-11-24T09:26:40Z stdout F `, `2026-11-24T09:26:40Z||| stream="stdout"`},
+		{"cri, tags", "cri", `2026-11-24T09:26:40Z stdout F:x:y hello`, `2026-11-24T09:26:40Z||hello| stream="stdout"`},
+		{"cri, another stream", "cri", `2026-11-24T09:26:40Z stdlog F hello`, `||2026-11-24T09:26:40Z stdlog F hello|`},
+		{"docker, json inside", "docker", `{"log":"{\"level\":\"info\",\"msg\":\"x\"}\n","stream":"stderr","time":"2026-11-24T09:26:40Z"}`, `2026-11-24T09:26:40Z|info|x| stream="stderr"`},
+		{"combined, IPv6 and a broken request", "combined", `2001:db8::1 - - [24/Nov/2026:09:26:40 +0000] "\x16\x03" 400 0 "-" "-"`, `2026-11-24T09:26:40Z||2001:db8::1 - - [24/Nov/2026:09:26:40 +0000] "\x16\x03" 400 0 "-" "-"| client="2001:db8::1" status=400 bytes=0`},
+		{"syslog 5424, all nil", "syslog", `<14>1 - - - - - -`, `|info|| facility=1`},
+		{"syslog 5424, broken data", "syslog", `<14>1 - - - - - [a b="c] x`, `||<14>1 - - - - - [a b="c] x|`},
+		{"syslog, no such priority", "syslog", `<192>1 - - - - - - x`, `||<192>1 - - - - - - x|`},
+		{"klog, fatal", "klog", `F0102 23:59:59.000001   12345 main.go:1] dead`, `2027-01-02T23:59:59.000001Z|fatal|dead| thread=12345 caller="main.go:1"`},
 		{"not in its format", "klog", `anything`, `||anything|`},
 		{"time that is none stays", "json", `{"time":"soon","msg":"x"}`, `||x| time="soon"`},
 	} {
@@ -98,6 +109,9 @@ func TestParse_TimestampsOfTheUsualLayoutsAndZones(t *testing.T) {
 		{"", "", "1795512400123000"}, {"", "", "1795512400123000000"}, {"unix_ms", "", "1795512400123"}, {"unix", "", "1795512400.123"},
 		{"%d.%m.%Y %H:%M:%S.%L", "", "24.11.2026 09:26:40.123"}, {"02 Jan 06 15:04:05.000", "", "24 Nov 26 09:26:40.123"},
 		{"Jan _2 15:04:05.000", "", "Nov 24 09:26:40.123"}, {"rfc3339", "", "2026-11-24T09:26:40.123Z"},
+		{"", "+01:00", "2026-11-24 09:26:40.123 UTC"}, {"", "", "2026-11-24 09:26:40.123 GMT"}, {"", "+05:30", "2026-11-24T09:26:40.123Z"},
+		{"", "-08:00", "2026-11-24 01:26:40.123"}, {"", "", "2026-11-24 14:56:40.123 +0530"}, {"unix_us", "", "1795512400123000"}, {"unix_ns", "", "1795512400123000000"},
+		{"%Y-%m-%dT%H:%M:%S.%L%z", "", "2026-11-24T10:26:40.123+0100"}, {"%b %e %H:%M:%S.%L", "", "Nov 24 09:26:40.123"},
 	} {
 		loc, err := zone(row.zone)
 		if err != nil {
@@ -107,6 +121,43 @@ func TestParse_TimestampsOfTheUsualLayoutsAndZones(t *testing.T) {
 		if got := time.Unix(0, nano).UTC().Format(time.RFC3339Nano); !ok || got != want {
 			t.Errorf("layout %q zone %q: %q is %s", row.layout, row.zone, row.text, got)
 		}
+	}
+}
+
+func TestParse_ATimeThatIsNotKnownIsNotGuessed(t *testing.T) {
+	for _, text := range []string{"Tue, 24 Nov 2026 09:26:40 CET", "Tue Nov 24 09:26:40 PST 2026", "2026-11-24 09:26:40 EST", "2026-13-01T00:00:00Z", "24/11/2026", "12345", "-1795512400", "1795512400.1.2", strings.Repeat("1", 65)} {
+		if nano, ok := newClock("", time.UTC).parse([]byte(text), readAt.UnixNano()); ok {
+			t.Errorf("%q is %s", text, time.Unix(0, nano).UTC())
+		}
+	}
+	for text, want := range map[string]string{"Tue, 24 Nov 2026 09:26:40 GMT": "2026-11-24T09:26:40Z", "Tue Nov 24 09:26:40 UTC 2026": "2026-11-24T09:26:40Z"} {
+		if nano, ok := newClock("", time.UTC).parse([]byte(text), readAt.UnixNano()); !ok || time.Unix(0, nano).UTC().Format(time.RFC3339) != want {
+			t.Errorf("%q is %s", text, time.Unix(0, nano).UTC())
+		}
+	}
+}
+
+func TestParse_ATimeWithoutAYearIsTheOneNextToWhenItWasRead(t *testing.T) {
+	for _, row := range []struct{ read, text, want string }{
+		{"2027-01-01T00:00:05Z", "Dec 31 23:59:59", "2026-12-31T23:59:59Z"},
+		{"2026-12-31T23:59:59Z", "Jan  1 00:00:01", "2027-01-01T00:00:01Z"},
+		{"2026-06-15T12:00:00Z", "Jun 15 11:59:59", "2026-06-15T11:59:59Z"},
+		{"2028-03-01T00:00:00Z", "Feb 29 12:00:00", "2028-02-29T12:00:00Z"},
+	} {
+		near, err := time.Parse(time.RFC3339, row.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nano, ok := parseYearless([]byte(row.text), "Jan _2 15:04:05", near.UnixNano(), time.UTC)
+		if got := time.Unix(0, nano).UTC().Format(time.RFC3339); !ok || got != row.want {
+			t.Errorf("%s read at %s is %s, want %s", row.text, row.read, got, row.want)
+		}
+	}
+}
+
+func TestParse_AByteOrderMarkIsNoPartOfTheFirstRecord(t *testing.T) {
+	if got := shown(parsed(t, Config{Format: "json"}, "\ufeff"+`{"msg":"x"}`)); got != "||x|" {
+		t.Error(got)
 	}
 }
 

@@ -109,11 +109,12 @@ func (d *digits) cards(spans []span) []span {
 		if start < next {
 			continue
 		}
-		for end := len(d.groups); end > g; end-- {
-			stop := len(d.values)
-			if end < len(d.groups) {
-				stop = d.groups[end]
-			}
+		last := g + 1 // not the end of the run: it may be as long as the text
+		for last < len(d.groups) && d.stop(last+1)-start <= maxCard {
+			last++
+		}
+		for end := last; end > g; end-- {
+			stop := d.stop(end)
 			if n := stop - start; n >= minCard && n <= maxCard && d.values[start] >= 2 && d.values[start] <= 6 && luhn(d.values[start:stop]) {
 				spans = append(spans, span{d.at[start].start, d.at[stop-1].end})
 				next = stop
@@ -122,6 +123,14 @@ func (d *digits) cards(spans []span) []span {
 		}
 	}
 	return spans
+}
+
+// stop is the index into values behind the groups before end.
+func (d *digits) stop(end int) int {
+	if end < len(d.groups) {
+		return d.groups[end]
+	}
+	return len(d.values)
 }
 
 // luhn is the check of ISO/IEC 7812-1, annex B.
@@ -163,7 +172,7 @@ func digitValue(r rune) (byte, bool) {
 // separator says whether people, or what wants to hide a number, put r between digits.
 func separator(r rune) bool {
 	switch r {
-	case ' ', '-', '.', '_', '\u00a0', '\u00ad', '\u2010', '\u2011', '\u2012', '\u2013', '\u2212', '\ufeff', '\u2060':
+	case ' ', '\t', '-', '.', '_', '\u00a0', '\u00ad', '\u00b7', '\u3000', '\uff0d', '\uff0e', '\ufe63', '\u2010', '\u2011', '\u2012', '\u2013', '\u2212', '\ufeff', '\u2060':
 		return true
 	}
 	return r >= '\u2000' && r <= '\u200f' || r == '\u202f'

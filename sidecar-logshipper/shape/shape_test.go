@@ -199,6 +199,12 @@ func TestRedact_KnownSecretsAndNothingElse(t *testing.T) {
 		{"card", "４１１１１１１１１１１１１１１１", "#"},
 		{"card", "4111\u00a01111\u200b1111\u20111111", "#"},
 		{"card", "٤١١١١١١١١١١١١١١١", "#"},
+		{"card", "𝟜𝟙𝟙𝟙 1111 １１１１ 1111", "#"},
+		{"card", "4\t1·1\u30001－1．1.1_1 1-1\u00ad1\u200b1\u20601\ufeff1 1 1", "#"},
+		{"card", "4111 1111 1111 1111 4111 1111 1111 1111", "# #"},
+		{"card", "12 4111-1111-1111-1111-35", "12 #-35"},
+		{"card", "4111    1111 1111 1111", "4111    1111 1111 1111"},
+		{"card", "{\"pan\":\"4111\\u00201111\"}", "{\"pan\":\"4111\\u00201111\"}"},
 		{"card", "trace 41111111111111111111111111111111", "trace 41111111111111111111111111111111"},
 		{"card", "at 1795512400123456789", "at 1795512400123456789"},
 		{"bearer", "Authorization: Bearer abc.def-123456 x", "Authorization: Bearer # x"},
@@ -234,6 +240,32 @@ func TestRedact_LooksIntoNestedFieldsAndKeepsThemJSON(t *testing.T) {
 	}
 	if f := r.Field("pan"); f.Kind != record.String || string(f.Value) != "[REDACTED:card]" {
 		t.Errorf("%s", f.Value)
+	}
+}
+
+func TestRedact_ALineOfNothingButDigitsTakesNoTimeToSpeakOf(t *testing.T) {
+	for _, text := range []string{strings.Repeat("1 ", 1<<20), strings.Repeat("41", 1<<20), strings.Repeat("4111-", 1<<18)} {
+		r := rec(text)
+		apply(t, "  - redact: {presets: [card]}", r)
+		if len(findCards(nil, r.Message)) > 0 {
+			t.Error("a card is left")
+		}
+	}
+}
+
+func TestLimit_ARecordThatIsSentAgainTakesNoSecondToken(t *testing.T) {
+	s := stages(t, `  - limit: {rate: 1/s}`)[0]
+	r := rec("x")
+	if s.Apply(r) != "" {
+		t.Fatal("the first was dropped")
+	}
+	for range 3 {
+		if r.Kept = true; s.Apply(r) != "" {
+			t.Error("dropped when it was sent again")
+		}
+	}
+	if r.Kept = false; s.Apply(r) == "" {
+		t.Error("the next has passed without a token")
 	}
 }
 
