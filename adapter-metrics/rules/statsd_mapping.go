@@ -10,8 +10,8 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
 
-// mappingFile is a mapping file of statsd_exporter, as far as it says what a metric becomes. What only tunes that program
-// (cache sizes, glob_disable_ordering) is read and has no meaning here.
+// mappingFile is a mapping file of statsd_exporter, as far as it says what a metric becomes. What only tunes that program,
+// such as the size of its cache, is read and has no meaning here.
 type mappingFile struct {
 	Defaults mapping   `yaml:"defaults"`
 	Mappings []mapping `yaml:"mappings"`
@@ -27,6 +27,7 @@ type mapping struct {
 	Labels    map[string]string `yaml:"labels"`
 	Scale     float64           `yaml:"scale"`
 	TTL       string            `yaml:"ttl"`
+	Unordered bool              `yaml:"glob_disable_ordering"` // of the defaults
 
 	Timer     string     `yaml:"timer_type"`    // the older name of
 	Observer  string     `yaml:"observer_type"` // this
@@ -45,7 +46,7 @@ type quantile struct {
 }
 
 // StatsDMapping reads a mapping file of statsd_exporter. The first mapping that matches counts there, so all become regex
-// rules, which keep their order. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
+// rules, which keep their order; with glob_disable_ordering it is the most specific glob, as it is here. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
 func StatsDMapping(text []byte) ([]Rule, error) {
 	var f mappingFile
 	if err := yaml.Unmarshal(text, &f); err != nil {
@@ -66,7 +67,7 @@ func StatsDMapping(text []byte) ([]Rule, error) {
 func (m mapping) rules(d mapping) ([]Rule, error) {
 	r := Rule{Name: references(m.Name), Help: first(m.Help, "StatsD names that match "+m.Match+"."), Scale: m.Scale, Exact: true, Drop: m.Action == "drop"}
 	var err error
-	if r.Regex, err = m.pattern(d); err != nil {
+	if r.Match, r.Regex, err = m.pattern(d); err != nil {
 		return nil, err
 	}
 	if text := first(m.TTL, d.TTL); text != "" && text != "0" {
@@ -104,16 +105,20 @@ func (m mapping) rules(d mapping) ([]Rule, error) {
 	return []Rule{other}, nil
 }
 
-// pattern is the mapping's match as a pattern of the whole path. A * of a glob is one segment.
-func (m mapping) pattern(d mapping) (string, error) {
+// pattern is the mapping's match, as a pattern of segments or as a regex of the whole path. A * of a glob is one segment.
+func (m mapping) pattern(d mapping) (match, regex string, err error) {
 	if first(m.MatchType, d.MatchType, "glob") == "regex" {
 		_, err := regexp.Compile(m.Match)
-		return `(?s:.*?)(?:` + m.Match + `)(?s:.*)`, err
+		return "", `(?s:.*?)(?:` + m.Match + `)(?s:.*)`, err
 	}
-	if m.Match == "" {
-		return "", fmt.Errorf("it has no match")
+	switch {
+	case m.Match == "":
+		return "", "", fmt.Errorf("it has no match")
+	case d.Unordered && !strings.ContainsAny(m.Match, "{}") && !strings.Contains("."+m.Match+".", ".."):
+		n := 0
+		return regexp.MustCompile(`\*`).ReplaceAllStringFunc(m.Match, func(string) string { n++; return fmt.Sprintf("{%d}", n) }), "", nil
 	}
-	return strings.ReplaceAll(regexp.QuoteMeta(m.Match), `\*`, `([^.]*)`), nil
+	return "", strings.ReplaceAll(regexp.QuoteMeta(m.Match), `\*`, `([^.]*)`), nil
 }
 
 // references writes $1 and ${1} as {1}.
