@@ -17,17 +17,19 @@ const (
 // removed (ask Removed, then get it anew) or that the value is none that its type
 // can have. The zero value of a series is shown until its first update.
 type Series struct {
+	// What each sample of a known series touches comes first, so that it lies in one line of the processor's cache.
 	bits  atomic.Uint64 // the value as float64, of all types but the three below
 	mark  atomic.Uint32
-	round uint32 // of the pull that saw it last; written by that pull only
-	since int64  // seconds; when it fell quiet; written by the sweep only
+	typ   Type // the family's
+	other bool
+	since uint32        // seconds; when it fell quiet; written by the sweep only
+	round uint32        // of the pull that saw it last; written by that pull only
+	born  atomic.Uint32 // seconds; since when it counts, 0 when that is not known
 
 	text  string // name{labels} and a space: the text of both formats, and the key
 	proto string // the Metric message up to its value; guarded by store.protoMu
 	fam   *Family
 	src   *Source
-	other bool
-	born  atomic.Uint32 // seconds; since when it counts, 0 when that is not known
 
 	hist *histogram // Histogram
 	more *more      // Summary, sets, and distributions that arrive ready-made
@@ -41,7 +43,7 @@ type more struct {
 }
 
 func newSeries(f *Family, src *Source, key string) *Series {
-	x := &Series{text: key, fam: f, src: src}
+	x := &Series{text: key, fam: f, src: src, typ: f.desc.Type}
 	switch f.desc.Type {
 	case Histogram:
 		x.hist = newHistogram(len(f.desc.Buckets.bounds))
@@ -76,11 +78,7 @@ func (x *Series) touch() bool {
 // Add adds to a counter or gauge. A counter takes no negative values, and nothing
 // takes values that are not finite or would make it so.
 func (x *Series) Add(v float64) bool {
-	switch t := x.fam.desc.Type; {
-	case t == Info || t == StateSet || t == Counter && !(v >= 0) || v != v:
-		return false
-	}
-	if !x.touch() {
+	if !(v >= 0) && (x.typ == Counter || v != v) || x.typ >= Info || !x.touch() {
 		return false
 	}
 	for {
@@ -98,7 +96,7 @@ func (x *Series) Add(v float64) bool {
 // Set replaces the value. A counter takes a running total: finite and not negative;
 // one below the last is a restart of the app and taken. Gauges take anything.
 func (x *Series) Set(v float64) bool {
-	switch x.fam.desc.Type {
+	switch x.typ {
 	case Counter:
 		if !(v >= 0) || math.IsInf(v, 1) {
 			return false

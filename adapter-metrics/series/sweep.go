@@ -59,10 +59,10 @@ func (s *Store) Sweep(now time.Time) {
 // removed fails when a sample comes between, so no sample of a living series is lost.
 func (x *Series) expired(now time.Time, ttl time.Duration) bool {
 	if x.mark.CompareAndSwap(live, quiet) {
-		x.since = now.Unix()
+		x.since = uint32(now.Unix())
 		return false
 	}
-	return now.Sub(time.Unix(x.since, 0)) >= ttl && x.mark.CompareAndSwap(quiet, removed)
+	return now.Sub(time.Unix(int64(x.since), 0)) >= ttl && x.mark.CompareAndSwap(quiet, removed)
 }
 
 // turn lets the windows of sets and summaries move on.
