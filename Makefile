@@ -49,6 +49,7 @@ fuzz: ## rung 2: every fuzz target for FUZZTIME
 test-real: ## rung 2: against real servers; installs Debian packages when run as root
 	@bash .ci/packages real
 	@REQUIRE_REAL=1 $(GO_TEST) -run Real -p 1 work | REQUIRE_REAL=1 $(TALLY)
+	@REQUIRE_REAL=1 $(GO_TEST) -tags full -run 'Real_TheCollector.*GRPC' ./sidecar-logshipper/output | REQUIRE_REAL=1 $(TALLY)
 
 soak: ## the logshipper's model test with SEEDS seeds
 	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)

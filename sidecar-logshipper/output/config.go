@@ -150,7 +150,10 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 	case h != nil:
 		web := *h
 		if c.OTLP != nil {
-			web.URL, _ = overGRPC(h.URL)
+			var grpc bool
+			if web.URL, grpc = overGRPC(h.URL); grpc && h.Compression == "snappy" {
+				p.Add(path+".otlp.compression", "is snappy, which gRPC has no common form of", "use gzip, zstd or none")
+			}
 		}
 		web.validate(p, path+"."+kind)
 	}

@@ -200,8 +200,8 @@ func TestOutputs_WaitForASlowDestination(t *testing.T) {
 func TestOutputs_PackBodiesAsConfigured(t *testing.T) {
 	each(t, (*httptest.Server).Start, func(t *testing.T, row httpRow, s *sink) {
 		for _, compression := range []string{"gzip", "zstd", "snappy", "none"} {
-			if row.name == "loki" && compression != "none" {
-				continue // its protocol packs bodies by itself
+			if row.name == "loki" && compression != "none" || row.http2 && compression == "snappy" {
+				continue // its protocol packs bodies by itself, or has no such form
 			}
 			out := open(t, row.config(HTTPConfig{URL: s.URL, Compression: compression}))
 			out.ship(numbered(100)...)

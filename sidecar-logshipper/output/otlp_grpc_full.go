@@ -3,12 +3,16 @@
 package output
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // grpcClient calls one unary method over net/http's HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md):
@@ -25,6 +29,7 @@ func newGRPC(c *client) (exporter, error) {
 	if !ok {
 		return nil, errors.New("transport cannot speak HTTP/2")
 	}
+	c.direct = nil
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(true)
@@ -54,8 +59,36 @@ func (g *grpcClient) export(ctx context.Context, body []byte) ([]byte, error) {
 		}
 		return nil, err
 	}
-	if len(answer) < grpcPrefix || answer[0] != 0 || int(binary.BigEndian.Uint32(answer[1:])) != len(answer)-grpcPrefix {
-		return nil, &Retryable{Reason: "status", Err: fmt.Errorf("the answer is no message: %w", io.ErrUnexpectedEOF)}
+	message, err := readMessage(answer, g.last.Header.Get("Grpc-Encoding"))
+	if err != nil {
+		return nil, &Retryable{Reason: "status", Err: fmt.Errorf("the answer is no message: %w", err)}
 	}
-	return answer[grpcPrefix:], nil
+	return message, nil
+}
+
+// readMessage takes a message out of its frame. Servers pack their answers as they were asked.
+func readMessage(frame []byte, encoding string) ([]byte, error) {
+	if len(frame) < grpcPrefix || frame[0] > 1 || int(binary.BigEndian.Uint32(frame[1:])) != len(frame)-grpcPrefix {
+		return nil, io.ErrUnexpectedEOF
+	}
+	message := frame[grpcPrefix:]
+	if frame[0] == 0 {
+		return message, nil
+	}
+	switch encoding {
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(message))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(io.LimitReader(z, maxAnswer))
+	case "zstd":
+		z, err := zstd.NewReader(bytes.NewReader(message), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxAnswer))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		return io.ReadAll(io.LimitReader(z, maxAnswer))
+	}
+	return nil, fmt.Errorf("packed as %q", encoding)
 }

@@ -73,3 +73,26 @@ func TestFull_GRPCAnswersThatAreNoneAreNoAcknowledgement(t *testing.T) {
 		}
 	}
 }
+
+func TestFull_GRPCAnswersArePackedAsTheyWereAsked(t *testing.T) {
+	for _, compression := range []string{"gzip", "zstd"} {
+		p, err := newPacker(compression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, encoding := p.pack(exportAnswer(2, "late"))
+		message := append([]byte{1, 0, 0, 0, byte(len(packed))}, packed...)
+		got, err := readMessage(message, encoding)
+		if n, text := partialSuccess(got); err != nil || n != 2 || text != "late" {
+			t.Errorf("%s: %d %q %v", compression, n, text, err)
+		}
+		for _, broken := range [][]byte{message[:len(message)-1], append([]byte{2}, message[1:]...), {1, 0, 0, 0, 1, 'x'}} {
+			if _, err := readMessage(broken, encoding); err == nil {
+				t.Errorf("%s: %q was read", compression, broken)
+			}
+		}
+	}
+	if _, err := readMessage([]byte{1, 0, 0, 0, 1, 'x'}, "br"); err == nil {
+		t.Error("an encoding that nobody asked for was read")
+	}
+}

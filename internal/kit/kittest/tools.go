@@ -13,20 +13,28 @@ import (
 // over TCP. Lines are searchable about a second after they were sent.
 func VictoriaLogs(t testing.TB) (http, syslog string) {
 	t.Helper()
-	NeedReal(t, "go")
-	binary := filepath.Join(cache(t), "victoria-logs")
-	if _, err := os.Stat(binary); err != nil {
-		build := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
-		build.Dir = filepath.Join(Root(t), "internal", "testtools", "victorialogs")
-		build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build victoria-logs: %v\n%s", err, out)
-		}
-	}
+	binary := Pinned(t, "victorialogs", "victoria-logs", "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
 	http, syslog = FreeAddress(t), FreeAddress(t)
 	Start(t, nil, binary, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+http, "-syslog.listenAddr.tcp="+syslog)
 	Eventually(t, 20*time.Second, func() bool { s, _ := Get("http://" + http + "/health"); return s == 200 }, "VictoriaLogs to listen")
 	return http, syslog
+}
+
+// Pinned builds a package of the module internal/testtools/MODULE once into the user's cache, under name, and returns its path.
+func Pinned(t testing.TB, module, name, pkg string) string {
+	t.Helper()
+	NeedReal(t, "go")
+	binary := filepath.Join(cache(t), name)
+	if _, err := os.Stat(binary); err == nil {
+		return binary
+	}
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, pkg)
+	build.Dir = filepath.Join(Root(t), "internal", "testtools", module)
+	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return binary
 }
 
 // GoTool installs a program of a Go module once into the user's cache and returns its path. what is a package with its
