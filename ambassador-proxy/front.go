@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -149,7 +150,7 @@ func (s *service) engineFor(to goal) engine {
 	case "redis", "memcached":
 		return &sharding{l.Protocol, shard.New(shard.Config{Upstream: to.up, Metrics: s.shards, Secrets: s.env.Secrets, Command: int(l.MaxBody)})}
 	}
-	return newWeb(to, o)
+	return newWeb(to, o, s.env.Log)
 }
 
 // web is HTTP: both engines, of which the HTTP/1.1 one sees every connection first.
@@ -159,11 +160,11 @@ type web struct {
 	std   *layer7.Std
 }
 
-func newWeb(to goal, o *observe.Listener) *web {
+func newWeb(to goal, o *observe.Listener, log *slog.Logger) *web {
 	w, l := &web{}, to.config
 	w.route.Set(to.table)
 	w.std = layer7.NewStd(layer7.StdConfig{Route: &w.route, Observer: o, Body: int64(l.MaxBody),
-		HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D()})
+		HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D(), Log: log})
 	w.h1 = layer7.NewH1(layer7.H1Config{Route: &w.route, Observer: o, Other: w.std.Serve, Body: int64(l.MaxBody),
 		HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D()})
 	return w

@@ -3,6 +3,7 @@ package layer7
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -17,6 +18,7 @@ type StdConfig struct {
 	Body        int64    // bytes of a request body; 0: no limit
 	HeadTimeout time.Duration
 	ClientIdle  time.Duration
+	Log         *slog.Logger // may be nil
 }
 
 // Std proxies what the HTTP/1.1 engine does not: HTTP/2 and gRPC on either side, and requests to be mirrored, hedged or
@@ -59,6 +61,7 @@ func NewStd(cfg StdConfig) *Std {
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, guardKey{}, c.(*owned).guard)
 		},
+		ErrorLog: errorLog(cfg.Log),
 	}
 	go func() { defer close(s.done); _ = s.server.Serve(s.conns) }()
 	return s
