@@ -130,7 +130,9 @@ func (w *watched) Map(s *sample.Sample) (m decode.Mapping, ok bool) {
 		w.ruled++
 	} else {
 		w.named++
-		shown, why = decode.DefaultMapping(s), w.unmatched(s)
+		if why = w.unmatched(s); m.Desc.Name == "" {
+			shown = decode.DefaultMapping(s)
+		}
 	}
 	if m.Drop {
 		fmt.Fprintf(w.out, "%s %s  →  dropped  (%s)\n", path(s), s.Kind, why)

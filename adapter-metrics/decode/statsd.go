@@ -13,8 +13,8 @@ import (
 // A Mapper decides what a pushed name becomes: the rules, seen from a decoder.
 type Mapper interface {
 	// Map is asked once for each name, type and set of tags, not once a line. It is false
-	// when no rule matches; the default naming then applies. The sample, and what the
-	// mapping borrows from it, is valid until the next call. Calls do not overlap.
+	// when no rule matches; the default naming then applies, unless the mapping has a name all the same. The sample, and
+	// what the mapping borrows from it, is valid until the next call. Calls do not overlap.
 	Map(*sample.Sample) (Mapping, bool)
 }
 

@@ -171,7 +171,7 @@ func (d *resolver) mapping() (m Mapping, matched bool) {
 	if d.mapper != nil {
 		m, matched = d.mapper.Map(&d.sample)
 	}
-	if !matched {
+	if !matched && m.Desc.Name == "" {
 		m = DefaultMapping(&d.sample)
 	}
 	if d.sample.Kind == sample.Set {

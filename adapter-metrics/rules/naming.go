@@ -65,15 +65,25 @@ func singular(s string) string {
 	return s
 }
 
-// classic replaces what a name of the classic characters cannot have.
+// classic spells a name as statsd_exporter does: what is neither letter, digit nor underscore becomes an underscore, two
+// dashes one; a digit in front gets one before it.
 func classic(name string) string {
-	out := []byte(name)
-	for i, c := range out {
-		if !letter(c) && c != '_' && c != ':' && (c < '0' || c > '9' || i == 0) {
-			out[i] = '_'
+	var b strings.Builder
+	before := rune(0)
+	for i, c := range name {
+		plain := c == '_' || c < 0x80 && (letter(byte(c)) || c >= '0' && c <= '9')
+		switch {
+		case i == 0 && c >= '0' && c <= '9':
+			b.WriteByte('_')
+			b.WriteRune(c)
+		case plain:
+			b.WriteRune(c)
+		case c != '-' || before != '-':
+			b.WriteByte('_')
 		}
+		before = c
 	}
-	return string(out)
+	return b.String()
 }
 
 // harmless renames a gauge whose name would look like a part of a histogram, or carry a unit that

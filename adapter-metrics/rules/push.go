@@ -17,10 +17,10 @@ func (s *Set) Mapper() decode.Mapper {
 
 type pushMapper struct{ walk *Walk }
 
-// Map implements decode.Mapper; the first rule that matches counts.
+// Map implements decode.Mapper; the first rule that matches counts. One that is for the rest does not count as a match.
 func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
 	var out decode.Mapping
-	path, first := s.Path, true
+	path, first, rest := s.Path, true, false
 	m.walk.Reset()
 	for _, segment := range path {
 		m.walk.Push(segment)
@@ -29,7 +29,7 @@ func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
 		if !first {
 			return
 		}
-		first = false
+		first, rest = false, o.Rule.rest
 		out = decode.Mapping{Rule: cmp.Or(o.Rule.Match, o.Rule.Regex), Drop: o.Drop, Labels: o.Labels, Scale: o.Factor}
 		if o.Desc != nil {
 			out.Desc = *o.Desc
@@ -39,5 +39,5 @@ func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
 		}
 	})
 	s.Path = path
-	return out, matched
+	return out, matched && !rest
 }

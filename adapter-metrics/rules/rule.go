@@ -41,6 +41,8 @@ type Rule struct {
 	Kind      string             `yaml:"kind,omitempty" enum:"counter,gauge,timer,set,other" doc:"Only values that were pushed as this; other is everything but timers and distributions."`
 	Exact     bool               `yaml:"exact,omitempty" doc:"Keep the case of captures that name inserts."`
 	Continue  bool               `yaml:"continue,omitempty" doc:"Let the next matching rule have the value too."`
+
+	rest bool // names what no other rule wants, which stays unmatched
 }
 
 // Validate notes what is wrong with the rule at path.

@@ -47,6 +47,7 @@ type quantile struct {
 
 // StatsDMapping reads a mapping file of statsd_exporter. The first mapping that matches counts there, so all become regex
 // rules, which keep their order; with glob_disable_ordering it is the most specific glob, as it is here. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
+// What no mapping matches is named and typed as that program does it.
 func StatsDMapping(text []byte) ([]Rule, error) {
 	var f mappingFile
 	if err := yaml.Unmarshal(text, &f); err != nil {
@@ -60,7 +61,11 @@ func StatsDMapping(text []byte) ([]Rule, error) {
 		}
 		out = append(out, list...)
 	}
-	return out, nil
+	rest, err := mapping{Match: "(.*)", MatchType: "regex", Name: "$1", Help: "StatsD metric of that name."}.rules(f.Defaults)
+	for i := range rest {
+		rest[i].rest = true
+	}
+	return append(out, rest...), err
 }
 
 // rules are one for timers, which have a type to choose, and one for everything else.
