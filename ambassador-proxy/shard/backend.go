@@ -39,7 +39,7 @@ func (b *backend) fail(why reason.Reason) {
 	b.conn.Close()
 }
 
-const freshFor = 10 * time.Millisecond
+const freshFor = 20 * time.Millisecond // after an answer no server closes at once
 
 // stale tells whether the server has closed the idle connection, so that a request never finds out the hard way.
 func (b *backend) stale(now time.Time) bool { return now.Sub(b.last) >= freshFor && b.closed() }

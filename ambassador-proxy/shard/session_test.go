@@ -196,3 +196,23 @@ func TestSession_AShardThatNeverAnswersIsTakenOutAfterFive(t *testing.T) {
 		t.Errorf("%d attempts", n)
 	}
 }
+
+// A server that closes idle connections, as Redis does with its timeout setting, is never noticed.
+func TestSession_AnIdleConnectionThatTheShardHasClosedIsReplaced(t *testing.T) {
+	closed := make(chan struct{}, 1)
+	shard := scripted(t, func(c net.Conn, r *bufio.Reader) {
+		args, err := readCommand(r)
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "+%s\r\n", strings.Join(args, " "))
+		c.Close()
+		closed <- struct{}{}
+	})
+	app, _ := through(t, config.Upstream{URL: "redis://" + shard}, 0)
+	for range 5 {
+		asked(t, app, command("GET", "a"), "+GET a\r\n")
+		<-closed
+		<-time.After(2 * freshFor) // closed as an idle one is: not within the moment after its last use
+	}
+}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -13,22 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-const bufferBytes = 16 << 10
-
-type buffer [bufferBytes]byte
-
-// buffers are leased while there are bytes to handle: an idle connection holds none.
-type buffers struct{ pool sync.Pool }
-
-func (p *buffers) get() *buffer {
-	if b, ok := p.pool.Get().(*buffer); ok {
-		return b
-	}
-	return new(buffer)
-}
-
-func (p *buffers) put(b *buffer) { p.pool.Put(b) }
 
 // wire is a connection of either side with what was read from it and not yet handled. Plain sockets are read and written by
 // raw non-blocking system calls within syscall.RawConn, as layer7's links are: the poller does the waiting, and the scheduler
@@ -43,6 +28,8 @@ type wire struct {
 	from, to int // b[from:to] is unread
 
 	readFn, askFn, pushFn func(uintptr) bool
+	peekFn                func(uintptr)
+	gone                  bool
 	got                   int
 	rerr, werr            syscall.Errno
 	src                   []byte
@@ -63,7 +50,7 @@ func (w *wire) init(c net.Conn, pool *buffers, timeout time.Duration) {
 	case *net.UnixConn:
 		w.raw, _ = s.SyscallConn()
 	}
-	w.readFn, w.askFn, w.pushFn = w.rawRead, w.rawAsk, w.rawPush
+	w.readFn, w.askFn, w.pushFn, w.peekFn = w.rawRead, w.rawAsk, w.rawPush, w.rawPeek
 }
 
 func (w *wire) unread() []byte { return w.b[w.from:w.to] }
@@ -303,92 +290,34 @@ func (w *wire) rawAsk(fd uintptr) bool {
 	return len(w.src) > 0 || w.werr != 0
 }
 
-// closed tells whether the other side has ended the connection, without reading.
+// closed tells whether the other side has ended the connection, without reading. Bytes that nobody asked for are its farewell.
 func (w *wire) closed() bool {
-	c := w.conn
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		c = t.NetConn()
+	w.gone = true
+	if w.raw != nil {
+		_ = w.raw.Control(w.peekFn)
+		return w.gone
 	}
-	s, ok := c.(syscall.Conn)
+	t, ok := w.conn.(*tls.Conn)
 	if !ok {
 		return false
 	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return true
-	}
-	gone := true
-	_ = raw.Control(func(fd uintptr) {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-		_, err := unix.Poll(p, 0)
-		gone = err == nil && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
-	})
-	return gone
-}
-
-// writer collects what goes to the app in a leased buffer.
-type writer struct {
-	*wire
-	out *buffer
-	n   int
-}
-
-func (o *writer) Write(p []byte) (int, error) {
-	if o.n+len(p) > bufferBytes {
-		if err := o.flush(); err != nil {
-			return 0, err
-		}
-		if len(p) >= bufferBytes {
-			return len(p), o.send(p)
+	if s, ok := t.NetConn().(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			_ = raw.Control(w.hungUp)
 		}
 	}
-	if o.out == nil {
-		o.out = o.buffers.get()
-	}
-	o.n += copy(o.out[o.n:], p)
-	return len(p), nil
+	return w.gone
 }
 
-// text is Write of a short string.
-func (o *writer) text(s string) error {
-	if o.n+len(s) > bufferBytes {
-		if err := o.flush(); err != nil {
-			return err
-		}
-	}
-	if o.out == nil {
-		o.out = o.buffers.get()
-	}
-	o.n += copy(o.out[o.n:], s)
-	return nil
+func (w *wire) rawPeek(fd uintptr) {
+	var b [1]byte
+	_, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	w.gone = e != syscall.EAGAIN
 }
 
-func (o *writer) flush() error {
-	if o.out == nil {
-		return nil
-	}
-	err := o.send(o.out[:o.n])
-	o.buffers.put(o.out)
-	o.out, o.n = nil, 0
-	return err
-}
-
-// request collects what goes to a shard: in a leased buffer, or in one of its own when it is more.
-type request struct {
-	pad *buffer
-	out []byte
-}
-
-func (q *request) open(pool *buffers) {
-	if q.pad == nil {
-		q.pad = pool.get()
-	}
-	q.out = q.pad[:0]
-}
-
-func (q *request) close(pool *buffers) {
-	if q.pad != nil {
-		pool.put(q.pad)
-	}
-	q.pad, q.out = nil, nil
+// hungUp looks past what TLS may have sent for itself: session tickets.
+func (w *wire) hungUp(fd uintptr) {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	_, err := unix.Poll(p, 0)
+	w.gone = err == nil && p[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 }
