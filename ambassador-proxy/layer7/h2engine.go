@@ -34,6 +34,7 @@ type Std struct {
 	last     atomic.Int64 // when bytes were moved last, Unix nanoseconds
 	mirrors  atomic.Int64 // copies in flight
 	copies   sync.WaitGroup
+	buffers  sync.Pool       // of *[copyBytes]byte: one a request would have the collector run all the time
 	life     context.Context // of the copies: they outlive the request that they copy
 	end      context.CancelFunc
 }
@@ -42,6 +43,7 @@ type Std struct {
 func NewStd(cfg StdConfig) *Std {
 	s := &Std{cfg: cfg, conns: &handed{c: make(chan net.Conn), closed: make(chan struct{})}, done: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.buffers.New = func() any { return new([copyBytes]byte) }
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)

@@ -87,9 +87,10 @@ func (c *call) copyBody(response *http.Response, w *waiting) error {
 	if flush {
 		_ = control.Flush()
 	}
-	buffer := make([]byte, copyBytes)
+	buffer := c.s.buffers.Get().(*[copyBytes]byte)
+	defer c.s.buffers.Put(buffer)
 	for {
-		n, err := response.Body.Read(buffer)
+		n, err := response.Body.Read(buffer[:])
 		w.moved()
 		c.s.moved()
 		if n > 0 {

@@ -10,8 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unsafe"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 )
@@ -43,6 +42,19 @@ type client struct {
 type counted struct {
 	net.Conn
 	written atomic.Int64
+
+	raw    syscall.RawConn // nil when there is none
+	lookFn func(uintptr)   // bound once
+	closed bool            // what it saw; guarded by clients.mu
+}
+
+func newCounted(conn net.Conn) *counted {
+	c := &counted{Conn: conn}
+	if s, ok := conn.(syscall.Conn); ok {
+		c.raw, _ = s.SyscallConn()
+		c.lookFn = c.look
+	}
+	return c
 }
 
 func (c *counted) Write(b []byte) (int, error) {
@@ -61,20 +73,19 @@ func (c *counted) CloseWrite() error {
 
 // gone reports whether the upstream has closed, without waiting and without taking a byte: net/http notices only when its
 // reader has been scheduled, and a request that is written in between cannot always be sent again.
-func (c *counted) gone() (gone bool) {
-	s, ok := c.Conn.(syscall.Conn)
-	if !ok {
+func (c *counted) gone() bool {
+	if c.raw == nil {
 		return false
 	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return true
-	}
-	err = raw.Control(func(fd uintptr) {
-		n, _, e := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		gone = e == nil && n == 0 || e != nil && e != unix.EAGAIN && e != unix.EINTR
-	})
-	return gone || err != nil
+	c.closed = false
+	return c.raw.Control(c.lookFn) != nil || c.closed
+}
+
+// look runs inside Control: the descriptor is open and the call returns at once.
+func (c *counted) look(fd uintptr) {
+	var b [1]byte
+	n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
+	c.closed = e == 0 && n == 0 || e != 0 && e != syscall.EAGAIN && e != syscall.EINTR
 }
 
 type wireKey struct{}
@@ -87,7 +98,7 @@ func newClients(u *Upstream, i *idling, address, name string) *clients {
 			if err != nil {
 				return nil, err
 			}
-			w := &counted{Conn: conn}
+			w := newCounted(conn)
 			if slot, ok := ctx.Value(wireKey{}).(**counted); ok {
 				*slot = w
 			}
