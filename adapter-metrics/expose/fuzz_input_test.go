@@ -45,15 +45,25 @@ func ways(t testing.TB) []way {
 			{Match: "*", Name: "b", Type: "histogram"}, {Match: "{x}.{y}", Name: "c", Type: "stateset", States: []string{"a", "1"}}, {Match: "*.*.*", Name: "d", Type: "info"},
 		})
 	}
+	lines := func(name string, make func(*series.Store, *series.Source) interface{ Decode([]byte) }) {
+		out = append(out, way{name, func(store *series.Store, src *series.Source, input []byte) { make(store, src).Decode(input) }})
+	}
 	for _, name := range preset.Names() {
 		p, err := preset.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		document("preset "+name, p.Format, p.Rules)
-	}
-	lines := func(name string, make func(*series.Store, *series.Source) interface{ Decode([]byte) }) {
-		out = append(out, way{name, func(store *series.Store, src *series.Source, input []byte) { make(store, src).Decode(input) }})
+		if p.Format != "" {
+			document("preset "+name, p.Format, p.Rules)
+			continue
+		}
+		set, err := rules.New(p.Rules, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines("preset "+name, func(s *series.Store, src *series.Source) interface{ Decode([]byte) } {
+			return decode.NewStatsD(s, src, set.Mapper())
+		})
 	}
 	lines("statsd", func(s *series.Store, src *series.Source) interface{ Decode([]byte) } {
 		return decode.NewStatsD(s, src, nil)
