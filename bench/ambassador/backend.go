@@ -16,15 +16,43 @@ import (
 	"time"
 )
 
-// backend is what all peers talk to: an nginx for HTTP and HTTPS, an own server for TCP.
+// kind is what a listener of a peer leads to.
+type kind string
+
+const (
+	plain   kind = "plain"   // HTTP/1.1 to HTTP/1.1
+	secure  kind = "secure"  // HTTP/1.1 to HTTPS
+	full    kind = "full"    // to HTTPS that closes after each answer and resumes no session
+	resumed kind = "resumed" // to HTTPS that closes after each answer and resumes sessions
+	h2c     kind = "h2c"     // HTTP/2 to HTTP/1.1
+	grpc    kind = "grpc"    // HTTP/2 to HTTP/2
+	tcp     kind = "tcp"
+)
+
+// backend is what all peers talk to: an nginx for HTTP and HTTPS, own servers for gRPC and TCP.
 type backend struct {
-	http, https, tcp string // addresses
-	ca               string // path of the certificate, which signs itself
-	processes        []*process
+	addr      map[kind]string
+	ca        string // path of the certificate, which signs itself
+	processes []*process
 }
 
+const backendConf = `daemon off; master_process off; pid %[1]s/backend.pid; error_log %[1]s/backend.log;
+events { worker_connections 19000; }
+http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; tcp_nodelay on; client_body_temp_path %[1]s/b;
+ssl_certificate %[2]s; ssl_certificate_key %[3]s; root %[1]s; open_file_cache max=100;
+server { listen %[4]s backlog=4096; listen %[5]s ssl;
+  location = /chunked { ssi on; ssi_types *; }
+  location = /post { return 200 ok; } }
+server { listen %[6]s ssl backlog=4096; keepalive_timeout 0; ssl_session_tickets off; ssl_session_cache off; }
+server { listen %[7]s ssl backlog=4096; keepalive_timeout 0; ssl_session_cache shared:s:1m; } }
+`
+
 func startBackend(dir string) (*backend, error) {
-	b := &backend{http: freeAddress(), https: freeAddress(), tcp: freeAddress(), ca: filepath.Join(dir, "ca.pem")}
+	b := &backend{addr: map[kind]string{}, ca: filepath.Join(dir, "ca.pem")}
+	for _, k := range []kind{plain, secure, full, resumed, grpc, tcp} {
+		b.addr[k] = freeAddress()
+	}
+	b.addr[h2c] = b.addr[plain]
 	key := filepath.Join(dir, "key.pem")
 	if err := writeCertificate(b.ca, key); err != nil {
 		return nil, err
@@ -35,14 +63,7 @@ func startBackend(dir string) (*backend, error) {
 		}
 	}
 	conf := filepath.Join(dir, "backend.conf")
-	text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/backend.pid; error_log %[1]s/backend.log;
-events { worker_connections 19000; }
-http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; tcp_nodelay on; client_body_temp_path %[1]s/b;
-server { listen %[2]s backlog=4096; listen %[3]s ssl; ssl_certificate %[4]s; ssl_certificate_key %[5]s;
-  root %[1]s; open_file_cache max=100;
-  location = /chunked { ssi on; ssi_types *; }
-  location = /post { return 200 ok; } } }
-`, dir, b.http, b.https, b.ca, key)
+	text := fmt.Sprintf(backendConf, dir, b.ca, key, b.addr[plain], b.addr[secure], b.addr[full], b.addr[resumed])
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
@@ -50,7 +71,11 @@ server { listen %[2]s backlog=4096; listen %[3]s ssl; ssl_certificate %[4]s; ssl
 	if err != nil {
 		return nil, err
 	}
-	for addr, args := range map[string][]string{b.http: {"nginx", "-c", conf}, b.tcp: {self, "tcpserver", b.tcp}} {
+	for addr, args := range map[string][]string{
+		b.addr[plain]: {"nginx", "-c", conf},
+		b.addr[grpc]:  {self, "grpcserver", b.addr[grpc]},
+		b.addr[tcp]:   {self, "tcpserver", b.addr[tcp]},
+	} {
 		p, err := start(loadCore, args...)
 		if err != nil {
 			return nil, err

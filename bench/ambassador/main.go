@@ -2,9 +2,9 @@
 // httputil.ReverseProxy. Rounds are interleaved, the proxy runs on one core and load and backend on the other, and what
 // counts is the work done per CPU-second of the proxy (/proc/PID/stat): throughput alone measures the load generator.
 //
-// It needs haproxy, nginx, wrk and taskset in the PATH:
+// It needs haproxy, nginx, wrk, h2load and taskset in the PATH:
 //
-//	go run ./bench/ambassador [-rounds 5] [-seconds 2] [-case REGEXP] [-binary PATH]
+//	go run ./bench/ambassador [-rounds 5] [-seconds 2] [-cases REGEXP] [-latency=false] [-idle=false] [-binary PATH]
 package main
 
 import (
@@ -35,6 +35,7 @@ func main() {
 func roles() map[string]func([]string) {
 	return map[string]func([]string){
 		"reverseproxy": reverseProxy, "tcpserver": tcpServer, "stream": streamLoad, "pingpong": pingPongLoad,
+		"grpcserver": grpcServer, "rate": rateLoad,
 	}
 }
 
@@ -42,7 +43,7 @@ type options struct {
 	rounds, seconds int
 	only            *regexp.Regexp
 	binary          string
-	idle            bool
+	idle, latency   bool
 	connections     int // most that are held open
 }
 
@@ -51,17 +52,18 @@ func run() error {
 	only := ""
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds per case; the median is printed")
 	flag.IntVar(&o.seconds, "seconds", 2, "seconds per measurement")
-	flag.StringVar(&only, "case", "", "run only the cases that match this expression")
+	flag.StringVar(&only, "cases", "", "run only the cases that match this expression; none: '^$'")
 	flag.StringVar(&o.binary, "binary", "", "measure this ambassador-proxy instead of building it")
+	flag.BoolVar(&o.latency, "latency", true, "measure the latency that is added at a fixed rate")
 	flag.BoolVar(&o.idle, "idle", true, "measure memory with 0, 1000 and up to 10000 idle connections")
 	flag.Parse()
 	var err error
 	if o.only, err = regexp.Compile(only); err != nil {
 		return err
 	}
-	for _, need := range []string{"haproxy", "nginx", "wrk", "taskset"} {
+	for _, need := range []string{"haproxy", "nginx", "wrk", "h2load", "taskset"} {
 		if _, err := exec.LookPath(need); err != nil {
-			return fmt.Errorf("%w (apt-get install haproxy nginx wrk util-linux)", err)
+			return fmt.Errorf("%w (apt-get install haproxy nginx libnginx-mod-stream wrk nghttp2-client util-linux)", err)
 		}
 	}
 	if o.connections, err = raiseFileLimit(); err != nil {
@@ -83,12 +85,17 @@ func run() error {
 	return measure(o, dir)
 }
 
-// raiseFileLimit takes all the open files that are allowed; children inherit it. It returns how many idle connections
-// HAProxy can hold then, which reckons with two files for each and refuses to start otherwise.
+// raiseFileLimit takes all the open files that are allowed, and more where that is allowed too; children inherit it. It
+// returns how many idle connections HAProxy can hold then, which reckons with two files for each and refuses to start
+// otherwise.
 func raiseFileLimit() (connections int, err error) {
+	const enough = 21000
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return 0, err
+	}
+	if r.Max < enough && syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: enough, Max: enough}) == nil {
+		r.Max = enough
 	}
 	r.Cur = r.Max
 	return min(10000, int(r.Max)/2-200), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
@@ -112,11 +119,16 @@ func measure(o options, dir string) error {
 	if err != nil {
 		return err
 	}
+	jobs, err := cases(dir)
+	if err != nil {
+		return err
+	}
 	t := newTable(peers)
-	for _, c := range cases(dir) {
+	for _, c := range jobs {
 		if !o.only.MatchString(c.name) {
 			continue
 		}
+		t.begin()
 		for range o.rounds {
 			for _, p := range peers {
 				select {
@@ -130,6 +142,11 @@ func measure(o options, dir string) error {
 			}
 		}
 		t.print(c)
+	}
+	if o.latency {
+		if err := addedLatency(o, peers, b); err != nil {
+			return err
+		}
 	}
 	if o.idle {
 		return idleMemory(o, dir, b)

@@ -1,34 +1,32 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"os"
 	"slices"
-	"text/tabwriter"
 )
 
 // table collects the work per CPU-second of each peer in each round.
 type table struct {
 	peers []*peer
-	rates map[string]map[string][]float64 // case → peer
+	rates map[string][]float64 // of the case at hand, by peer; one a round, 0 where the peer cannot
 }
 
 func newTable(peers []*peer) *table {
 	fmt.Printf("%-26s", "per CPU-second (median)")
 	for _, p := range peers {
-		fmt.Printf("%14s", p.name)
+		fmt.Printf("%13s", p.name)
 	}
-	fmt.Printf("%12s%12s%8s\n", "/ haproxy", "/ best peer", "goal")
-	return &table{peers: peers, rates: map[string]map[string][]float64{}}
+	fmt.Printf("%11s %-12s%8s%9s %s\n", "/ haproxy", "(spread)", "/ nginx", "/ best", "goal")
+	return &table{peers: peers}
 }
 
+// begin starts a row.
+func (t *table) begin() { t.rates = map[string][]float64{} }
+
 func (t *table) add(c job, p *peer, seconds int) error {
-	addr := c.addr(p)
+	addr := p.addr[c.kind]
 	if addr == "" {
+		t.rates[p.name] = append(t.rates[p.name], 0)
 		return nil
 	}
 	before, err := p.cpu()
@@ -43,29 +41,46 @@ func (t *table) add(c job, p *peer, seconds int) error {
 	if err != nil {
 		return err
 	}
-	if t.rates[c.name] == nil {
-		t.rates[c.name] = map[string][]float64{}
-	}
-	t.rates[c.name][p.name] = append(t.rates[c.name][p.name], work/max(after-before, 0.01))
+	t.rates[p.name] = append(t.rates[p.name], work/max(after-before, 0.01))
 	return nil
 }
 
+// print prints the row. Ratios are taken within each round, where both have seen the same neighbours, and the median of them
+// is shown.
 func (t *table) print(c job) {
 	fmt.Printf("%-26s", c.name)
-	best := 0.0
+	best := make([]float64, len(t.rates["ours"]))
 	for _, p := range t.peers {
-		m := median(t.rates[c.name][p.name])
+		m := median(t.rates[p.name])
 		if m == 0 {
-			fmt.Printf("%14s", "–")
+			fmt.Printf("%13s", "–")
 			continue
 		}
-		fmt.Printf("%14.0f", m)
+		fmt.Printf("%13.0f", m)
 		if p.name != "ours" {
-			best = max(best, m)
+			for i, r := range t.rates[p.name] {
+				best[i] = max(best[i], r)
+			}
 		}
 	}
-	ours := median(t.rates[c.name]["ours"])
-	fmt.Printf("%12.2f%12.2f%8.2f\n", ours/median(t.rates[c.name]["haproxy"]), ours/best, c.goal)
+	h := t.ratios(t.rates["haproxy"])
+	spread := fmt.Sprintf("%.2f–%.2f", slices.Min(h), slices.Max(h))
+	fmt.Printf("%11.2f %-12s", median(h), spread)
+	if n := t.rates["nginx"]; median(n) > 0 {
+		fmt.Printf("%8.2f", median(t.ratios(n)))
+	} else {
+		fmt.Printf("%8s", "–")
+	}
+	fmt.Printf("%9.2f %.2f\n", median(t.ratios(best)), c.goal)
+}
+
+// ratios of ours to theirs, round by round.
+func (t *table) ratios(theirs []float64) []float64 {
+	var r []float64
+	for i, v := range t.rates["ours"] {
+		r = append(r, v/theirs[i])
+	}
+	return r
 }
 
 func median(v []float64) float64 {
@@ -74,56 +89,4 @@ func median(v []float64) float64 {
 	}
 	s := slices.Sorted(slices.Values(v))
 	return (s[len(s)/2] + s[(len(s)-1)/2]) / 2
-}
-
-// idleMemory starts each proxy afresh and holds connections open that have made one request each.
-func idleMemory(o options, dir string, b *backend) error {
-	counts := []int{0, 1000, o.connections}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\nRSS in MB with idle connections\t0\t1000\t%d\t\n", o.connections)
-	for _, name := range []string{"haproxy", "nginx", "ReverseProxy", "ours"} {
-		fmt.Fprint(w, name, "\t")
-		if err := idleRow(w, counts, name, o, dir, b); err != nil {
-			return fmt.Errorf("idle connections of %s: %w", name, err)
-		}
-		fmt.Fprintln(w)
-	}
-	return w.Flush()
-}
-
-func idleRow(w io.Writer, counts []int, name string, o options, dir string, b *backend) error {
-	p, err := startPeer(name, o, dir, b)
-	if err != nil {
-		return err
-	}
-	defer p.stop()
-	var open []net.Conn
-	defer func() {
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	for _, n := range counts {
-		for len(open) < n {
-			c, err := net.Dial("tcp", p.http)
-			if err != nil {
-				return err
-			}
-			open = append(open, c)
-			fmt.Fprint(c, "GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
-			res, err := http.ReadResponse(bufio.NewReader(c), nil)
-			if err != nil {
-				return err
-			}
-			if _, err := io.Copy(io.Discard, res.Body); err != nil {
-				return err
-			}
-		}
-		mb, err := p.rss()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%.1f\t", mb)
-	}
-	return nil
 }
