@@ -89,7 +89,7 @@ func TestMetrics_TheWholeExpositionPassesTheLinter(t *testing.T) {
 	s.behave("500")
 	a.write(5)
 	a.poison()
-	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "will try again") }, "a failed attempt")
+	awaitRetry(t, p)
 	s.behave("")
 	a.rename(0)
 	s.awaitAll(t, a.whole)

@@ -47,7 +47,7 @@ func TestErrors_SayWhatIsWrongWhereAndWhatHelps(t *testing.T) {
 		{"wrong types", []string{"--config", config("types.yaml", "inputs:\n  - paths: {a: b}\n    max_line: long\nmemory: [1]\n"+fine)}},
 		{"wrong values", []string{"--config", config("values.yaml", "inputs:\n  - paths: [x]\n    format: xml\n    max_line: 100\nstart: middle\non_full: explode\n"+fine)}},
 		{"a missing configuration", []string{"--config", filepath.Join(dir, "none.yaml")}},
-		{"a state directory that is none", []string{"--path", "x", "--to", "stdout:", "--state", notADirectory}},
+		{"a state directory that is none", []string{"--path", "x", "--to", "stdout:", "--state", notADirectory, "--admin-address", "127.0.0.1:0"}},
 		{"a port in use", []string{"--path", "x", "--to", "stdout:", "--state", "none", "--admin-address", taken.Addr().String()}},
 	} {
 		p := kittest.Start(t, nil, "sidecar-logshipper", c.args...)

@@ -44,16 +44,41 @@ func (s *sink) awaitAll(t *testing.T, ids []string) {
 	kittest.Eventually(t, 30*time.Second, func() bool { return len(s.missing(ids)) == 0 }, fmt.Sprintf("%d lines", len(ids)))
 }
 
-// duplicates counts the lines that were taken more than once.
-func (s *sink) duplicates() (n int) {
+// noneTwice fails for lines that were taken more than once.
+func (s *sink) noneTwice(t *testing.T) {
+	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := 0
 	for _, times := range s.got {
 		if len(times) > 1 {
 			n++
 		}
 	}
-	return n
+	if n > 0 {
+		t.Errorf("%d lines arrived twice", n)
+	}
+}
+
+// stop ends a program in the orderly way.
+func stop(t *testing.T, p *kittest.Process) {
+	t.Helper()
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(30 * time.Second); code != 0 {
+		t.Fatalf("exit code %d after SIGTERM, want 0", code)
+	}
+}
+
+// kill ends it in the other one.
+func kill(p *kittest.Process) {
+	p.Signal(syscall.SIGKILL)
+	p.Wait(5 * time.Second)
+}
+
+// awaitRetry waits until an attempt at delivery has failed.
+func awaitRetry(t *testing.T, p *kittest.Process) {
+	t.Helper()
+	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "will try again") }, "a failed attempt")
 }
 
 func TestKillAndRotation_LoseNoLine(t *testing.T) {
@@ -65,8 +90,7 @@ func TestKillAndRotation_LoseNoLine(t *testing.T) {
 		a.rename(100)
 		a.write(5000)
 		if round%2 == 0 {
-			p.Signal(syscall.SIGKILL)
-			p.Wait(5 * time.Second)
+			kill(p)
 			a.write(1000)
 			a.rename(0)
 			p = shipper(t, dir, "app.log", s)
@@ -81,10 +105,7 @@ func TestSIGTERM_DeliversWhatWasJustWritten(t *testing.T) {
 	p := shipper(t, dir, "*.log", s)
 	a.write(20000)
 	a.writePartial()
-	p.Signal(syscall.SIGTERM)
-	if code := p.Wait(20 * time.Second); code != 0 {
-		t.Fatalf("exit code %d, want 0", code)
-	}
+	stop(t, p)
 	if missing := s.missing(append(a.whole, a.partial)); len(missing) > 0 {
 		t.Errorf("%d lines were not delivered, the first is %s", len(missing), missing[0])
 	}
@@ -96,15 +117,10 @@ func TestSIGTERM_AndStartAgainSendNothingTwice(t *testing.T) {
 	for range 3 {
 		p := shipper(t, dir, "*.log", s)
 		a.write(3000)
-		p.Signal(syscall.SIGTERM)
-		if code := p.Wait(20 * time.Second); code != 0 {
-			t.Fatalf("exit code %d, want 0", code)
-		}
+		stop(t, p)
 	}
 	s.awaitAll(t, a.whole)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestSink500ThenOK_LosesAndRepeatsNothing(t *testing.T) {
@@ -115,12 +131,10 @@ func TestSink500ThenOK_LosesAndRepeatsNothing(t *testing.T) {
 	a.write(10000)
 	a.rename(0)
 	a.write(10000)
-	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "will try again") }, "a failed attempt")
+	awaitRetry(t, p)
 	s.behave("")
 	s.awaitAll(t, a.whole)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestCopyTruncate_KeepsTheUnreadRestThatOnlyTheCopyHas(t *testing.T) {
@@ -135,9 +149,7 @@ func TestCopyTruncate_KeepsTheUnreadRestThatOnlyTheCopyHas(t *testing.T) {
 	a.write(1000)
 	s.behave("")
 	s.awaitAll(t, a.whole)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestDeletedFile_IsReadToItsEndThroughTheOpenHandle(t *testing.T) {
@@ -146,7 +158,7 @@ func TestDeletedFile_IsReadToItsEndThroughTheOpenHandle(t *testing.T) {
 	s.behave("500")
 	p := shipper(t, dir, "app.log", s)
 	a.write(60000)
-	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "will try again") }, "a failed attempt")
+	awaitRetry(t, p)
 	a.remove()
 	a.write(10)
 	s.behave("")
@@ -174,9 +186,7 @@ func TestTooLarge_HalvesAndRemembers(t *testing.T) {
 	a.write(20000)
 	shipper(t, dir, "*.log", s)
 	s.awaitAll(t, a.whole)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestPartialLastLine_WaitsForItsNewline(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -99,16 +98,13 @@ func TestKilledBeforePositionsWereSaved_AFileThatMovesMeanwhileIsKnownByItsIDs(t
 			a.rename(0) // what is followed next has been there for no second
 			a.write(100)
 			s.awaitAll(t, a.whole)
-			p.Signal(syscall.SIGKILL)
-			p.Wait(5 * time.Second)
+			kill(p)
 			a.write(10)
 			move(a)
 			a.write(10)
 			shipperTo(t, dir, "*.log*", to)
 			s.awaitAll(t, a.whole)
-			if n := s.duplicates(); n > 0 {
-				t.Errorf("%d lines arrived under two IDs", n)
-			}
+			s.noneTwice(t)
 		})
 	}
 }

@@ -46,8 +46,7 @@ func TestReal_AMillionLinesReachVictoriaLogsAcrossRotationsAndKillMinus9(t *test
 			w.Reset(f)
 		}
 		if n == lines/3 || n == 2*lines/3 {
-			shipper.Signal(syscall.SIGKILL)
-			shipper.Wait(5 * time.Second)
+			kill(shipper)
 			shipper = start()
 		}
 	}

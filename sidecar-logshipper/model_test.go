@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -207,8 +206,7 @@ func (m *model) opened(path string) bool {
 func (m *model) restart(start func()) {
 	if m.rand.IntN(3) > 0 {
 		m.note("KILL")
-		m.proc.Signal(syscall.SIGKILL)
-		m.proc.Wait(5 * time.Second)
+		kill(m.proc)
 		// What it sent before may still be under way to a busy sink; what comes after this moment is from the next process.
 		kittest.Eventually(m.t, 10*time.Second, m.sink.drained, "the last request of the killed process to end")
 		m.killed()
@@ -219,10 +217,7 @@ func (m *model) restart(start func()) {
 		for _, a := range m.apps {
 			a.endPartial() // a drain sends what is there of a line
 		}
-		m.proc.Signal(syscall.SIGTERM)
-		if code := m.proc.Wait(30 * time.Second); code != 0 {
-			m.t.Fatalf("exit code %d after SIGTERM, want 0", code)
-		}
+		stop(m.t, m.proc)
 	}
 	m.whileDown()
 	start()
@@ -260,10 +255,7 @@ func (m *model) finish() {
 		all = append(all, a.whole...)
 	}
 	m.awaitAll(all)
-	m.proc.Signal(syscall.SIGTERM)
-	if code := m.proc.Wait(30 * time.Second); code != 0 {
-		m.t.Fatalf("exit code %d at the end, want 0", code)
-	}
+	stop(m.t, m.proc)
 }
 
 // awaitAll waits until every line has arrived.

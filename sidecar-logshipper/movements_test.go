@@ -6,23 +6,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
 // What the tests of rsyslog's imfile look at, as far as no other test here does.
-
-// stop ends a program in the orderly way.
-func stop(t *testing.T, p *kittest.Process) {
-	t.Helper()
-	p.Signal(syscall.SIGTERM)
-	if code := p.Wait(20 * time.Second); code != 0 {
-		t.Fatalf("exit code %d after SIGTERM, want 0", code)
-	}
-}
 
 func (s *sink) sameAs(t *testing.T, want []string) {
 	t.Helper()
@@ -77,9 +66,7 @@ func TestDirectories_ComeGoAndComeAgainUnderAWildcard(t *testing.T) {
 			}
 		}
 	}
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestFileThatTwoInputsMatch_BelongsToTheFirst(t *testing.T) {
@@ -110,8 +97,7 @@ func TestOffsetsBeyond4GiB_AreReadAndResumed(t *testing.T) {
 	s.awaitAll(t, a.whole)
 	a.write(20)
 	s.awaitAll(t, a.whole)
-	p.Signal(syscall.SIGKILL)
-	p.Wait(5 * time.Second)
+	kill(p)
 	a.write(20)
 	shipper(t, dir, "*.log", s)
 	s.awaitAll(t, a.whole)
@@ -132,8 +118,7 @@ func TestMultilineGroupThatIsNotOver_IsWholeAfterAKill(t *testing.T) {
 	p := start()
 	write("first head\n  its line\nsecond head\n  its first line\n")
 	s.awaitAll(t, []string{"first"})
-	p.Signal(syscall.SIGKILL)
-	p.Wait(5 * time.Second)
+	kill(p)
 	write("  its second line\nthird head\n")
 	p = start()
 	s.awaitAll(t, []string{"first", "second", "third"})
@@ -174,9 +159,7 @@ func TestSymlinks_ToFilesInDirectoriesThatComeAndGoAreFollowed(t *testing.T) {
 		all = append(all, w.whole[5:]...)
 		s.awaitAll(t, all)
 	}
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestMissingDirectory_IsSaidOnceAndNotEveryTimeItIsLookedFor(t *testing.T) {

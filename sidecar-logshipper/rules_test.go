@@ -54,16 +54,11 @@ func TestFullStateVolume_StopsNoDeliveryAndIsSavedWhenThereIsRoom(t *testing.T) 
 	s.awaitAll(t, a.whole)
 	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "cannot save positions") }, "the full disk to be said")
 	free()
-	p.Signal(syscall.SIGTERM)
-	if code := p.Wait(20 * time.Second); code != 0 {
-		t.Fatalf("exit code %d, want 0", code)
-	}
+	stop(t, p)
 	shipper(t, dir, "*.log", s)
 	a.write(1)
 	s.awaitAll(t, a.whole)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice: the positions were not saved", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestStreamOnAFullVolume_WaitsForRoomAndLosesNothing(t *testing.T) {
@@ -93,9 +88,7 @@ func TestStreamOnAFullVolume_WaitsForRoomAndLosesNothing(t *testing.T) {
 	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "stream waits for room") }, "the full disk to be said")
 	free()
 	s.awaitAll(t, ids)
-	if n := s.duplicates(); n > 0 {
-		t.Errorf("%d lines arrived twice", n)
-	}
+	s.noneTwice(t)
 }
 
 func TestPermissionThatComesLater_IsRetriedWithTheHintAndEveryLineArrives(t *testing.T) {
@@ -156,7 +149,7 @@ func TestTwoRotationsWhileBusy_KeepTheirOrder(t *testing.T) {
 	s.behave("500")
 	p := shipper(t, dir, "app.log", s)
 	a.write(20000)
-	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "will try again") }, "a failed attempt")
+	awaitRetry(t, p)
 	a.rename(0)
 	a.write(20000)
 	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Count(p.Stderr.String(), "following file") == 2 }, "the second file to be followed")

@@ -58,8 +58,7 @@ func TestNamedPipe_LosesNothingThatWasReadWhenKilledWhileTheDestinationIsAway(t 
 		p := start()
 		write(5000)
 		kittest.Eventually(t, 10*time.Second, func() bool { return spooled(dir) == written }, "all that was written to be in the spool")
-		p.Signal(syscall.SIGKILL)
-		p.Wait(5 * time.Second)
+		kill(p)
 		write(10) // the pipe holds it
 	}
 	s.behave("")
@@ -74,10 +73,7 @@ func TestNamedPipe_LosesNothingThatWasReadWhenKilledWhileTheDestinationIsAway(t 
 	}
 	s.mu.Unlock()
 	kittest.Eventually(t, 10*time.Second, func() bool { n, _ := filepath.Glob(filepath.Join(dir, "state/spool/*/*.log")); return len(n) <= 1 }, "the delivered segments to be removed")
-	p.Signal(syscall.SIGTERM)
-	if code := p.Wait(20 * time.Second); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
-	}
+	stop(t, p)
 }
 
 func TestNamedPipe_ThatAppearsLaterIsReadWithoutAReload(t *testing.T) {
@@ -105,13 +101,8 @@ func TestNamedPipe_ThatAppearsLaterIsReadWithoutAReload(t *testing.T) {
 			s.awaitAll(t, []string{"through-the-pipe"})
 			a.write(10)
 			s.awaitAll(t, a.whole)
-			p.Signal(syscall.SIGTERM)
-			if code := p.Wait(20 * time.Second); code != 0 {
-				t.Errorf("exit code %d, want 0", code)
-			}
-			if n := s.duplicates(); n > 0 {
-				t.Errorf("%d lines arrived twice", n)
-			}
+			stop(t, p)
+			s.noneTwice(t)
 		})
 	}
 }
