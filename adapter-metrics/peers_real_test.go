@@ -102,6 +102,7 @@ func TestRealStatsDExporter_GivesTheSameSeriesForAMappingFile(t *testing.T) {
 		{"the most specific", "defaults: {glob_disable_ordering: true, observer_type: histogram, histogram_options: {buckets: [0.1, 1]}}\nmappings:\n" +
 			"- {match: '*.*.*', name: any, labels: {first: $1, mid: $2, last: $3}}\n- {match: 'test.*.x', name: mid, labels: {mid: $1}}\n- {match: test.acme.x, name: exact}\n" +
 			"- {match: 'test.timing.*.*.*', name: my_timer, labels: {provider: $1}, help: Took.}\n- {match: '.*', match_type: regex, action: drop, name: dropped}\n"},
+		{"a regex with the whole name", "mappings: [{match: '.+', match_type: regex, name: '$0', labels: {statsd_name: '$0'}}]\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := script(t, "statsd-mapping-files-are-read-as-they-are.txtar")

@@ -123,7 +123,7 @@ func (c *compiled) each(path [][]byte, visit func(name string, text []byte)) {
 	if c.regex != nil {
 		joined := join(path)
 		at := c.regex.FindSubmatchIndex(joined)
-		for i := 1; 2*i < len(at); i++ {
+		for i := 0; 2*i < len(at); i++ { // 0 is the whole path
 			if at[2*i] >= 0 {
 				visit(groupName(c.regex, i), joined[at[2*i]:at[2*i+1]])
 			}

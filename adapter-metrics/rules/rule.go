@@ -90,8 +90,8 @@ func (r *Rule) captures() []string {
 	var names []string
 	if r.Regex != "" {
 		if re, err := regexp.Compile(r.Regex); err == nil {
-			for i := range re.NumSubexp() {
-				names = append(names, groupName(re, i+1))
+			for i := range re.NumSubexp() + 1 {
+				names = append(names, groupName(re, i)) // 0 is the whole path
 			}
 		}
 		return names
