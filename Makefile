@@ -22,7 +22,7 @@ help: ## this text
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## see all three helpers work, as local processes, in half a minute (KEEP=1 stays up)
-	@go build -o bin/demo ./examples/demo && bin/demo # go run would end a Ctrl-C with an error
+	@go build -o bin/demo ./examples/demo && exec bin/demo # go run would end a Ctrl-C with an error
 
 build: $(HELPERS:%=bin/$(ARCH)/%) ## the three binaries into bin/
 
