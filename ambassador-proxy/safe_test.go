@@ -193,6 +193,31 @@ func TestRetry_AfterAResetOfAReusedConnectionIsCounted(t *testing.T) {
 	}
 }
 
+func TestRetry_WithoutBudgetIsSaidOnBothEnginesWithTheCause(t *testing.T) {
+	dead := kittest.FreeAddress(t)
+	addresses, admin := bothEngines(t, "http://"+dead, "")
+	for engine, address := range addresses {
+		c := client(t, false)
+		word, body := "", ""
+		for range 30 { // the floor of three a second is soon used up
+			var response *http.Response
+			response, body = do(t, c, "GET", "http://"+address+"/", "")
+			if word = response.Header.Get("X-Ambassador-Error"); word == "retry_budget_exhausted" {
+				break
+			}
+			if response.StatusCode != 502 || word != "connect_refused" {
+				t.Fatalf("%s: %d %s", engine, response.StatusCode, body)
+			}
+		}
+		if word != "retry_budget_exhausted" || !strings.Contains(body, "("+dead+"): retry budget exhausted: connection refused") {
+			t.Errorf("%s: %s, %s", engine, word, body)
+		}
+	}
+	if _, metrics := kittest.Get("http://" + admin + "/metrics"); !strings.Contains(metrics, `reason="retry_budget_exhausted"`) {
+		t.Error("it is not in the metrics")
+	}
+}
+
 func TestStreams_AnotherConnectionIsOpenedWhenTheyRunOut(t *testing.T) {
 	var now, most, conns atomic.Int64
 	release := make(chan struct{})

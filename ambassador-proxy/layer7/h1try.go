@@ -28,13 +28,22 @@ func (x *exchange) proxy() bool {
 		f := x.try()
 		if f.why == reason.OK {
 			why := x.unavailable()
-			if why == reason.OK || x.rec.Tries >= most || !x.again(why) {
+			if why == reason.OK || x.rec.Tries >= most {
+				return x.relay()
+			}
+			if again, _ := x.again(why); !again {
 				return x.relay()
 			}
 			x.drop(Outcome{Status: x.res.Status, Reason: why, RetryAfter: x.res.Get("retry-after") != nil})
 			continue
 		}
-		if x.rec.Tries >= most || !f.safe && !x.replayable() || f.final || !x.again(f.why) {
+		if x.rec.Tries >= most || !f.safe && !x.replayable() || f.final {
+			return x.fail(f.why, f.detail)
+		}
+		switch again, granted := x.again(f.why); {
+		case !granted:
+			return x.fail(reason.RetryBudgetExhausted, f.why.Text())
+		case !again:
 			return x.fail(f.why, f.detail)
 		}
 	}
@@ -65,13 +74,10 @@ func (x *exchange) replayable() bool {
 }
 
 // again asks the retry budget, and waits as it says.
-func (x *exchange) again(why reason.Reason) bool {
-	wait, ok := x.up.Retry(why, x.rec.Tries)
-	if !ok {
-		return false
-	}
-	if x.due > 0 && time.Now().UnixNano()+int64(wait) > x.due {
-		return false
+func (x *exchange) again(why reason.Reason) (ok, granted bool) {
+	wait, granted := x.up.Retry(why, x.rec.Tries)
+	if !granted || x.due > 0 && time.Now().UnixNano()+int64(wait) > x.due {
+		return false, granted
 	}
 	if wait > 0 {
 		t := time.NewTimer(wait)
@@ -79,10 +85,10 @@ func (x *exchange) again(why reason.Reason) bool {
 		select {
 		case <-t.C:
 		case <-x.e.ctx.Done():
-			return false
+			return false, true
 		}
 	}
-	return true
+	return true, true
 }
 
 // try picks an endpoint, sends the request and waits for the head of the answer: it is in x.res then, and x.conn is the
