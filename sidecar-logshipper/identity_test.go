@@ -109,6 +109,71 @@ func TestKilledBeforePositionsWereSaved_AFileThatMovesMeanwhileIsKnownByItsIDs(t
 	}
 }
 
+func TestResendAfterAKill_RepeatsEveryByte(t *testing.T) {
+	dir, a := logDir(t)
+	var mu sync.Mutex
+	bodies := map[string][]string{} // by the ID of the line
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		for line := range strings.Lines(string(body)) {
+			var rec struct{ Message string }
+			_ = json.Unmarshal([]byte(line), &rec)
+			id, _, _ := strings.Cut(rec.Message, " ")
+			bodies[id] = append(bodies[id], line)
+		}
+	}))
+	defer server.Close()
+	to := strings.Replace(server.URL, "http://", "http+jsonl://", 1) + "?event_id=true"
+	arrived := func(times int) {
+		t.Helper()
+		kittest.Eventually(t, 20*time.Second, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, id := range a.whole {
+				if len(bodies[id]) < times {
+					return false
+				}
+			}
+			return true
+		}, "all lines")
+	}
+	p := shipperTo(t, dir, "*.log", to)
+	a.write(100)
+	arrived(1)
+	kill(p)
+	forgetPositions(t, dir)
+	a.rename(0)
+	shipperTo(t, dir, "*.log*", to)
+	arrived(2)
+	for id, lines := range bodies {
+		for _, again := range lines[1:] {
+			if rotated := strings.Replace(again, "app.log.1", "app.log", 1); rotated != lines[0] {
+				t.Fatalf("%s was sent as\n%sand then as\n%s", id, lines[0], again)
+			}
+		}
+	}
+}
+
+// forgetPositions makes the checkpoint one of before anything was acknowledged, as a kill at that moment leaves it.
+func forgetPositions(t *testing.T, dir string) {
+	t.Helper()
+	state := saved(t, dir)
+	for i := range state.Files {
+		for name := range state.Files[i].Positions {
+			state.Files[i].Positions[name] = checkpoint.Position{}
+		}
+	}
+	b, err := json.Marshal(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state", "checkpoint.json"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCheckpoint_IsSavedAtMostOnceASecondWhileLinesFlow(t *testing.T) {
 	dir, a := logDir(t)
 	s := newSink(t)

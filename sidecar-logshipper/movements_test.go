@@ -176,3 +176,43 @@ func TestMissingDirectory_IsSaidOnceAndNotEveryTimeItIsLookedFor(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 }
+
+func TestFileTruncatedAndRegrownPastThePosition_IsReadFromItsStart(t *testing.T) {
+	dir, a := logDir(t)
+	s := newSink(t)
+	shipper(t, dir, "*.log", s)
+	for range 3 { // as > FILE does, 50 times in a row in rsyslog's test
+		a.write(20)
+		s.awaitAll(t, a.whole)
+		a.truncate()
+		a.write(200)
+		s.awaitAll(t, a.whole)
+	}
+	s.sameAs(t, a.whole)
+}
+
+func TestPartialLastLine_OfAFileThatIsRotatedOrDeletedIsSentAsItIs(t *testing.T) {
+	for name, move := range map[string]func(a *app) error{
+		"renamed": func(a *app) error { return os.Rename(a.path, a.path+".1") },
+		"deleted": func(a *app) error { return os.Remove(a.path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for the file to settle
+			dir, a := logDir(t)
+			s := newSink(t)
+			shipper(t, dir, "*.log", s)
+			a.write(1)
+			s.awaitAll(t, a.whole)
+			a.writePartial()
+			if err := move(a); err != nil {
+				t.Fatal(err)
+			}
+			s.awaitAll(t, []string{a.partial})
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if got := s.texts[a.partial]; got != a.partial+" half" {
+				t.Errorf("it arrived as %q", got)
+			}
+		})
+	}
+}

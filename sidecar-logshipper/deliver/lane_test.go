@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,5 +314,23 @@ func TestResend_KeepsWhatWasKeptAndChangesItTheSameWay(t *testing.T) {
 				t.Errorf("taken %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+func TestBusyFile_LetsTheOthersHaveTheirTurn(t *testing.T) {
+	out := &lines{}
+	hold := make(chan struct{})
+	out.answer = func(string) error { <-hold; return nil }
+	b := newBench(t, out)
+	const busy = 200_000 // lines of 41 bytes: eight turns
+	b.write(t, strings.Repeat(strings.Repeat("x", 40)+"\n", busy))
+	if err := os.WriteFile(filepath.Join(b.dir, "b.log"), []byte("other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kittest.Eventually(t, 10*time.Second, func() bool { return len(b.set.Files()) == 2 }, "both files to be followed")
+	close(hold)
+	got := b.await(t, busy+1)
+	if at := slices.Index(got, "other"); at > busy/2 {
+		t.Errorf("the other file's line came after %d of %d lines of the busy one", at, busy)
 	}
 }
