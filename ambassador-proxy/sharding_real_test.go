@@ -248,7 +248,7 @@ func TestRealRedis_SplitsJoinsAndKeepsTheOrderOfPipelines(t *testing.T) {
 		words []string
 		want  string
 	}{{set, "+OK"}, {get, "[" + strings.Join(want, " ") + "]"}, {append([]string{"EXISTS"}, set[1:]...), ":50"},
-		{append([]string{"TOUCH"}, del[1:]...), ":50"}, {[]string{"DBSIZE"}, ":50"}, {del, ":50"}, {get[:1], "-ERR wrong number of arguments for 'MGET' command"}} {
+		{append([]string{"TOUCH"}, del[1:]...), ":50"}, {[]string{"DBSIZE"}, ":50"}, {del, ":50"}, {get[:1], "-ERR wrong number of arguments for 'mget' command"}} {
 		if got := p.redis(step.words...); got != step.want {
 			t.Errorf("%s: %s, want %s", step.words[0], got, step.want)
 		}

@@ -130,7 +130,7 @@ func (r *relay) each(t *slot, one func([]byte) error, good func() []byte) error 
 	switch {
 	case failed == 0:
 		answer = good()
-	case len(t.parts) > 1:
+	case done > 0:
 		answer = fmt.Appendf(bytes.TrimSuffix(answer, []byte("\r\n")), " (%d of %d done)\r\n", done, keys)
 	}
 	_, err := r.Write(answer)

@@ -46,11 +46,8 @@ func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) 
 		text = rest
 	}
 	at := dataSize(words)
-	if at < 0 {
+	if at < 0 || len(words) <= at { // without a size there are no data, as for memcached itself
 		return words, line, line, nil
-	}
-	if len(words) <= at {
-		return words, 0, 0, errors.New("bad data chunk")
 	}
 	size, err := decimal(words[at], maxBulk)
 	if err != nil || size < 0 {
@@ -99,6 +96,10 @@ func (m *memcached) command(s *session, b []byte) (int, error) {
 		}
 		m.retrieve(s, words[:2], words[2:])
 	case "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch":
+		if len(words) <= max(dataSize(words), 1) {
+			s.say([]byte("ERROR\r\n"))
+			break
+		}
 		m.change(s, words, b[line-1:n])
 	case "mg", "ms", "md", "ma", "me":
 		m.meta(s, words, b[:n])

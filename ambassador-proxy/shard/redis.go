@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -137,7 +137,7 @@ func joinOf(k kind) func(*relay, *slot) error {
 }
 
 func arity(name string) []byte {
-	return redisError(fmt.Sprintf("wrong number of arguments for '%s' command", name))
+	return redisError(fmt.Sprintf("wrong number of arguments for '%s' command", strings.ToLower(name)))
 }
 
 func refusal(k kind, name string) []byte {
@@ -318,5 +318,3 @@ func loginOf(user, password string) [][]byte {
 	}
 	return [][]byte{[]byte("AUTH"), []byte(user), []byte(password)}
 }
-
-func number64(b []byte) (int64, error) { return strconv.ParseInt(string(b), 10, 64) }

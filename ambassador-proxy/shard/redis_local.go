@@ -3,6 +3,7 @@ package shard
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 )
 
 // local answers what concerns the client's connection rather than a key.
@@ -41,7 +42,11 @@ func (q *redis) local(s *session, name string, args [][]byte) {
 	case "RESET":
 		q.reset(s)
 	case "READONLY", "READWRITE":
-		s.say(ok)
+		if len(args) != 1 {
+			s.say(arity(name))
+		} else {
+			s.say(ok)
+		}
 	case "CLIENT":
 		q.client(s, args)
 	case "INFO":
@@ -72,7 +77,14 @@ func (q *redis) client(s *session, args [][]byte) {
 	case "SETINFO", "NO-EVICT", "NO-TOUCH":
 		s.say([]byte("+OK\r\n"))
 	case "GETNAME":
-		s.say(appendBulk(nil, q.called))
+		switch {
+		case q.called != nil:
+			s.say(appendBulk(nil, q.called))
+		case string(q.version) == "3":
+			s.say([]byte("_\r\n"))
+		default:
+			s.say([]byte("$-1\r\n"))
+		}
 	case "ID":
 		s.say(fmt.Appendf(nil, ":%d\r\n", s.id))
 	default:
@@ -86,8 +98,8 @@ func (q *redis) choose(s *session, args [][]byte) {
 		s.say(arity("SELECT"))
 		return
 	}
-	if n, err := number64(args[1]); err != nil || n < 0 {
-		s.say(redisError("invalid DB index"))
+	if _, err := strconv.ParseInt(string(args[1]), 10, 32); err != nil {
+		s.say(redisError("value is not an integer or out of range"))
 		return
 	}
 	database := bytes.Clone(args[1])
@@ -118,8 +130,12 @@ func (q *redis) reset(s *session) {
 
 // auth passes the app's credentials on, unless the ambassador has its own.
 func (q *redis) auth(s *session, args [][]byte) {
-	if len(args) != 2 && len(args) != 3 {
+	switch {
+	case len(args) < 2:
 		s.say(arity("AUTH"))
+		return
+	case len(args) > 3:
+		s.say(redisError("syntax error"))
 		return
 	}
 	if s.view.password != "" {
@@ -165,7 +181,7 @@ func (q *redis) greet(s *session, args [][]byte) {
 			called = bytes.Clone(args[i+1])
 			i += 2
 		default:
-			s.say(redisError("syntax error in HELLO"))
+			s.say(redisError(fmt.Sprintf("Syntax error in HELLO option '%s'", args[i])))
 			return
 		}
 	}
