@@ -144,12 +144,19 @@ func (f *Feed) put(o *Outcome) {
 	}
 	if o.Dist != nil {
 		if !x.SetDistribution(scaled(o.Dist, o.Factor, o.Desc.Type)) {
-			f.src.Problem("value_out_of_range", 1)
+			f.refuse(x)
 		}
 		return
 	}
 	f.targets = append(f.targets, target{o.compiled, o.Factor, x})
 	f.assign(x, o.Rule, o.Value)
+}
+
+// refuse counts a value that its series cannot have, and leaves the series out.
+func (f *Feed) refuse(x *series.Series) {
+	f.src.Problem("value_out_of_range", 1)
+	f.steady = false
+	f.round.Refuse(x)
 }
 
 // scaled is a copy of a distribution, which is borrowed, in the unit of its rule.
@@ -171,14 +178,16 @@ func (f *Feed) assign(x *series.Series, rule *Rule, v float64) {
 	switch t := x.Family().Desc().Type; {
 	case t == series.Info:
 	case t == series.Histogram || t == series.Summary:
-		taken = x.Observe(v, 1)
+		if !x.Observe(v, 1) {
+			f.src.Problem("value_out_of_range", 1) // it goes on with the values that it has
+		}
 	case rule != nil && rule.Type == "delta":
 		taken = f.accumulate(x, v)
 	default:
 		taken = x.Set(v)
 	}
 	if !taken {
-		f.src.Problem("value_out_of_range", 1)
+		f.refuse(x)
 	}
 }
 

@@ -125,6 +125,16 @@ func (p *Pull) Again(x *Series) {
 	p.seen = append(p.seen, x)
 }
 
+// Refuse takes a series back that the round has named and that has got no value it can have: neither its last value nor a
+// zero is served for it.
+func (p *Pull) Refuse(x *Series) {
+	x.round = p.round - 1
+	if last := len(p.seen) - 1; last >= 0 && p.seen[last] == x {
+		p.seen = p.seen[:last]
+	}
+	p.src.store.remove([]*Series{x})
+}
+
 // again counts a value that takes the place of another one of the same document. A histogram or summary has room for all.
 func (p *Pull) again(x *Series) {
 	if t := x.fam.desc.Type; t != Histogram && t != Summary {
