@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
@@ -142,6 +143,9 @@ func (m *malformed) Error() string { return fmt.Sprintf("malformed answer: %v", 
 
 // cause is a network error in plain words.
 func cause(err error) error {
+	if alert := alertOf(err); alert != "" {
+		return errors.New("the shard ended TLS: " + alert)
+	}
 	var timeout net.Error
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -152,6 +156,14 @@ func cause(err error) error {
 	return err
 }
 
+// alertOf is what the other side of TLS has said at the end: version 1.3 refuses a client's certificate after the handshake.
+func alertOf(err error) string {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // as crypto/tls writes it
+		return strings.TrimPrefix(e.Err.Error(), "tls: ")
+	}
+	return ""
+}
+
 // because is the reason to count for an error of a connection to a shard.
 func because(err error) reason.Reason {
 	if _, ok := errors.AsType[*clientError](err); ok {
@@ -159,6 +171,9 @@ func because(err error) reason.Reason {
 	}
 	if _, ok := errors.AsType[*malformed](err); ok {
 		return reason.UpstreamBadResponse
+	}
+	if alertOf(err) != "" {
+		return reason.TLSHandshakeFailed
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return reason.UpstreamTimeoutHeaders

@@ -22,6 +22,8 @@ func (s *session) hold(want int) (int, error) {
 
 // stream passes on a command that is larger than the buffer, of which n bytes were sent.
 func (s *session) stream(n int, rest scanner) error {
+	s.p.pending.Add(1)
+	defer s.p.pending.Add(-1)
 	var to *backend
 	if t := &s.slots[len(s.slots)-1]; len(s.parts) > t.part0 {
 		to = s.parts[len(s.parts)-1].backend

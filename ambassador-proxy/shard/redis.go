@@ -264,7 +264,7 @@ func (q *redis) connected(s *session) []*Shard {
 func (q *redis) hello(s *session, b *backend) (refused bool, err error) {
 	login, own := q.login, true
 	if user, password, err := s.view.credentials(); err != nil {
-		return false, err
+		return true, err
 	} else if password != "" {
 		login, own = loginOf(user, password), false
 	}

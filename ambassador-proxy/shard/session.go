@@ -101,11 +101,11 @@ func (s *session) run() {
 				break
 			}
 		}
+		s.now = time.Now()
+		s.p.last.Store(s.now.UnixNano())
 		if len(s.client.unread()) < want && !s.client.full() {
 			continue
 		}
-		s.now = time.Now()
-		s.p.last.Store(s.now.UnixNano())
 		var err error
 		if want, err = s.batch(); err != nil {
 			break

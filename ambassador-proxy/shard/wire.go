@@ -203,10 +203,7 @@ func (w *wire) wait() { w.rest.Wait() }
 func (w *wire) ask(p []byte) error {
 	if w.raw == nil {
 		w.push(p)
-		if w.broken.Load() {
-			return net.ErrClosed
-		}
-		return w.fill()
+		return w.fill() // a write that failed has its reason here
 	}
 	w.arm()
 	w.src, w.werr, w.rerr, w.got, w.asked, w.patient = p, 0, 0, 0, false, false
