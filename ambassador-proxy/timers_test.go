@@ -41,7 +41,7 @@ func TestTimers_OfBothEnginesSayWhichOneFired(t *testing.T) {
 
 func TestIdleTimer_OfBothEnginesCutsAStreamSoThatItDoesNotLookWhole(t *testing.T) {
 	s := server(t, http.HandlerFunc(stalling), false, false)
-	address, admin, _ := proxied(t, s.URL+"?idle_timeout=100ms")
+	address, admin, _ := proxied(t, s.URL+"?idle_timeout=500ms")
 	for _, h2 := range []bool{false, true} {
 		response, err := client(t, h2).Get("http://" + address + "/stream")
 		if err != nil {

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 )
@@ -36,56 +34,8 @@ type client struct {
 	used  atomic.Int64 // Unix nanoseconds
 	keep  atomic.Int64 // nanoseconds since used
 	multi bool         // HTTP/2
-}
 
-// counted knows how many bytes were written: none since a request began means that it is safe to send it again.
-type counted struct {
-	net.Conn
-	written atomic.Int64
-
-	raw    syscall.RawConn // nil when there is none
-	lookFn func(uintptr)   // bound once
-	closed bool            // what it saw; guarded by clients.mu
-}
-
-func newCounted(conn net.Conn) *counted {
-	c := &counted{Conn: conn}
-	if s, ok := conn.(syscall.Conn); ok {
-		c.raw, _ = s.SyscallConn()
-		c.lookFn = c.look
-	}
-	return c
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// CloseWrite keeps the half-close of tunnels.
-func (c *counted) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// gone reports whether the upstream has closed, without waiting and without taking a byte: net/http notices only when its
-// reader has been scheduled, and a request that is written in between cannot always be sent again.
-func (c *counted) gone() bool {
-	if c.raw == nil {
-		return false
-	}
-	c.closed = false
-	return c.raw.Control(c.lookFn) != nil || c.closed
-}
-
-// look runs inside Control: the descriptor is open and the call returns at once.
-func (c *counted) look(fd uintptr) {
-	var b [1]byte
-	n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	c.closed = e == 0 && n == 0 || e != 0 && e != syscall.EAGAIN && e != syscall.EINTR
+	settled atomic.Bool // it has said how many streams it takes
 }
 
 type wireKey struct{}
@@ -156,13 +106,15 @@ func (c *clients) reserve(ctx context.Context, fresh bool) (_ *client, reused bo
 		}
 		if !c.single() {
 			c.opening.Lock()
-			defer c.opening.Unlock()
 			if conn := c.free(); conn != nil {
+				c.opening.Unlock()
 				return conn, true, nil
 			}
+			conn, err := c.open(ctx, c.opening.Unlock)
+			return conn, false, err
 		}
 	}
-	conn, err := c.open(ctx)
+	conn, err := c.open(ctx, func() {})
 	return conn, false, err
 }
 
@@ -177,7 +129,7 @@ func (c *clients) free() *client {
 	defer c.mu.Unlock()
 	for i := len(c.all) - 1; i >= 0; i-- {
 		conn := c.all[i]
-		if conn.usable(now) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
+		if conn.settled.Load() && conn.usable(now) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
 			return conn
 		}
 	}
@@ -191,10 +143,15 @@ func (c *client) usable(now time.Time) bool {
 // rested tells whether the connection has been idle for as long as it is kept.
 func (c *client) rested(now time.Time) bool { return now.UnixNano()-c.used.Load() >= c.keep.Load() }
 
-func (c *clients) open(ctx context.Context) (*client, error) {
+// settleTime is how long others wait at most for the SETTINGS of a new connection: net/http believes in 100 streams before.
+const settleTime = 50 * time.Millisecond
+
+// open makes a connection with room for one request. settled is called when others may share it, or when there is none.
+func (c *clients) open(ctx context.Context, settled func()) (*client, error) {
 	conn := &client{until: oldAt(time.Now())}
 	cc, err := c.transport.NewClientConn(context.WithValue(ctx, wireKey{}, &conn.wire), c.scheme, c.address)
 	if err != nil {
+		settled()
 		return nil, err
 	}
 	conn.ClientConn = cc
@@ -203,7 +160,22 @@ func (c *clients) open(ctx context.Context) (*client, error) {
 	conn.used.Store(time.Now().UnixNano())
 	if err := cc.Reserve(); err != nil {
 		cc.Close()
+		settled()
 		return nil, err
+	}
+	share := sync.OnceFunc(func() {
+		conn.settled.Store(true)
+		settled()
+	})
+	if conn.multi {
+		timer := time.AfterFunc(settleTime, share)
+		conn.wire.heardOnce(c.scheme == "https", func() {
+			timer.Stop()
+			share()
+		})
+	} else {
+		conn.wire.quiet.Store(true)
+		share()
 	}
 	c.mu.Lock()
 	c.all = append(c.all, conn)
