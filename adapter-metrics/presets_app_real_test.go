@@ -112,3 +112,21 @@ func TestExpvar_OfAGoProgramIsNamedAsClientGolangDoes(t *testing.T) {
 	admin, _ := adapter(t, "--source", "expvar+"+app.URL+"/debug/vars")
 	mustHave(t, scrape(t, admin), "go_memstats_heap_alloc_bytes", "go_memstats_mallocs_total", "go_gc_duration_seconds_count", "app_test_orders_total 3")
 }
+
+// uWSGI is a client too: it pushes its own metrics by carbon's plaintext protocol and by StatsD.
+func TestRealUWSGI_PushesByCarbonAndStatsD(t *testing.T) {
+	kittest.NeedReal(t, "uwsgi")
+	dir, app, carbon, statsd := t.TempDir(), kittest.FreeAddress(t), kittest.FreePort(t), kittest.FreePort(t)
+	file := filepath.Join(dir, "app.py")
+	write(t, file, "def application(env, start):\n    start('200 OK', [])\n    return [b'x']\n")
+	admin, _, _ := configured(t, "sources:\n- statsd: {listen: ['udp://127.0.0.1:"+statsd+"']}\n"+
+		"- graphite: {listen: ['tcp://127.0.0.1:"+carbon+"']}\n  rules: [{match: 'uwsgi.*.shop.requests', name: shop_requests_total}, {match: '**', drop: true}]\n")
+	server(t, "tcp", app, "uwsgi", "--plugin", "http,python3,carbon,stats_pusher_statsd", "--http-socket", app, "--master", "--workers", "1", "--wsgi-file", file, "--die-on-term",
+		"--enable-metrics", "--carbon", "127.0.0.1:"+carbon, "--carbon-id", "shop", "--carbon-freq", "1", "--carbon-no-workers",
+		"--stats-push", "statsd:127.0.0.1:"+statsd, "--stats-pusher-default-freq", "1")
+	kittest.Get("http://" + app + "/")
+	shows(t, admin, "uwsgi_core_idle_workers 1")
+	shows(t, admin, "uwsgi_worker_1_requests_total")
+	shows(t, admin, "shop_requests_total 1")
+	mustHave(t, scrape(t, admin), `!adapter_parse_errors_total`)
+}
