@@ -29,7 +29,7 @@ trap 'rm -f "$archive"' EXIT
 docker save -o "$archive" "${images[@]}" # an archive suits kind on podman, too
 kind load image-archive --name pod-helpers "$archive"
 
-kubectl delete job report --ignore-not-found # of an earlier run: a Job cannot be changed
+kubectl delete pod/all-three job/report --ignore-not-found # of an earlier run, with its images
 kubectl get secret upstream-tls >/dev/null 2>&1 || docker run --rm pod-helpers/demo:dev certs | kubectl apply -f -
 kubectl apply -f examples/pods/backends.yaml
 kubectl rollout status deployment/sink deployment/upstream --timeout=60s
