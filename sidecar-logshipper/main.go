@@ -4,6 +4,7 @@ package main
 import (
 	_ "embed"
 	"os"
+	"runtime/debug"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 
@@ -13,7 +14,13 @@ import (
 //go:embed usage.txt
 var usage string
 
-func main() { os.Exit(kit.Main(helper(), os.Args[1:])) }
+func main() {
+	// Two megabytes live, in buffers that are kept: a small heap costs less than a percent of the CPU and halves its garbage.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	os.Exit(kit.Main(helper(), os.Args[1:]))
+}
 
 func helper() kit.Helper[config.Config] {
 	return kit.Helper[config.Config]{

@@ -19,6 +19,9 @@ const (
 	flushAfter = 100 * time.Millisecond
 	// flushPacked is the same where batches are compressed: a larger batch packs better.
 	flushPacked = 900 * time.Millisecond
+	// restAfter without anything to read, a lane gives its memory back, which costs a collection, so every restEvery at most.
+	restAfter = 3 * time.Second
+	restEvery = time.Minute
 	// turnBytes is what one file may have read before the next one gets its turn.
 	turnBytes = 1 << 20
 	// perByte is what a byte of input takes of the memory budget: itself, its encoding, and what the encoding adds.

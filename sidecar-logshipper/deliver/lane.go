@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +78,7 @@ func (l *Lane) fillBatches(ctx context.Context) {
 	defer f.flush.Stop()
 	for ctx.Err() == nil {
 		if f.turn(ctx) {
+			f.busy = time.Now()
 			continue
 		}
 		if f.due() {
@@ -83,6 +86,7 @@ func (l *Lane) fillBatches(ctx context.Context) {
 			continue
 		}
 		f.putBack()
+		f.rest()
 		select {
 		case <-ctx.Done():
 		case <-l.Set.Wake(l.Index):
@@ -96,6 +100,8 @@ type filler struct {
 	b     *batch // nil: none begun
 	ready []*tail.Generation
 	flush *time.Timer
+	busy  time.Time // when something was read last; zero once its memory is given back
+	rests time.Time // when memory was given back last
 }
 
 // due says that the begun batch must not wait longer.
@@ -165,6 +171,20 @@ func (f *filler) putBack() {
 	f.b = nil
 }
 
+// rest gives the memory of the last batches back to the system when nothing has come for a while. Set wakes the lane often
+// enough for that.
+func (f *filler) rest() {
+	if f.b != nil || f.busy.IsZero() || len(f.idle) < cap(f.idle) || time.Since(f.busy) < restAfter || time.Since(f.rests) < restEvery {
+		return
+	}
+	f.busy, f.rests = time.Time{}, time.Now()
+	for range cap(f.idle) {
+		<-f.idle
+		f.idle <- newBatch()
+	}
+	debug.FreeOSMemory()
+}
+
 // makeRoom answers a buffer that is too small for a record: an empty batch instead of a begun one, else a larger buffer.
 // What it is larger by is bounded by max_line and not part of the budget, because waiting for it could deadlock two lanes.
 func (f *filler) makeRoom(ctx context.Context) {
@@ -207,7 +227,7 @@ func (f *filler) handOver(ctx context.Context) {
 	f.b = nil
 	f.encoding.Lock()
 	dropped := f.enc.dropped
-	b.body, b.records = f.enc.encode(b.body[:0], b.pieces)
+	b.body, b.records = f.enc.encode(slices.Grow(b.body[:0], len(b.raw)+len(b.raw)/2), b.pieces)
 	f.count.Read.Add(float64(b.records + f.enc.dropped - dropped))
 	f.count.Shaped.Add(float64(b.records))
 	f.encoding.Unlock()

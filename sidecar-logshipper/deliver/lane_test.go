@@ -334,3 +334,42 @@ func TestBusyFile_LetsTheOthersHaveTheirTurn(t *testing.T) {
 		t.Errorf("the other file's line came after %d of %d lines of the busy one", at, busy)
 	}
 }
+
+func TestLane_GivesItsMemoryBackWhenNothingHasComeForAWhile(t *testing.T) {
+	used := func(f *filler) (n int) {
+		for range cap(f.idle) {
+			b := <-f.idle
+			n += cap(b.body)
+			b.body = make([]byte, 1000)
+			f.idle <- b
+		}
+		return n
+	}
+	l := &Lane{idle: make(chan *batch, 2)}
+	l.idle <- newBatch()
+	l.idle <- newBatch()
+	f := &filler{Lane: l}
+	used(f)
+	for _, c := range []struct {
+		what  string
+		quiet time.Duration
+		back  bool
+	}{
+		{"still busy", restAfter / 2, false},
+		{"quiet", restAfter + time.Second, true},
+		{"quiet again within the minute", restAfter + time.Second, false},
+	} {
+		f.busy = time.Now().Add(-c.quiet)
+		f.rest()
+		if got := used(f) == 0; got != c.back {
+			t.Errorf("%s: given back: %v", c.what, got)
+		}
+	}
+	sending := <-f.idle
+	f.busy, f.rests = time.Now().Add(-time.Hour), time.Time{}
+	f.rest()
+	if f.busy.IsZero() {
+		t.Error("gave back what is being sent")
+	}
+	f.idle <- sending
+}
