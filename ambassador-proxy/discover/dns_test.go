@@ -2,7 +2,10 @@ package discover
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -136,4 +139,67 @@ func watching(t *testing.T, url string, dns *DNS) *Watcher {
 		t.Fatal(err)
 	}
 	return New(target, dns, slog.New(slog.DiscardHandler), func([]Address) {}, func(bool) {})
+}
+
+// A large answer does not fit a datagram: the resolver asks again over TCP.
+func TestDNS_FallsBackToTCPForATruncatedAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	datagrams, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	s := &dnsServer{}
+	var ips []string
+	for i := range 200 {
+		ips = append(ips, fmt.Sprintf("10.0.1.%d", i))
+	}
+	s.set(3, ips...)
+	go func() {
+		b := make([]byte, 1500)
+		for {
+			n, from, err := datagrams.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(b[:n]) != nil {
+				continue
+			}
+			m.Response, m.Truncated, m.Additionals = true, true, nil
+			if answer, err := m.Pack(); err == nil {
+				_, _ = datagrams.WriteTo(answer, from)
+			}
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var size [2]byte
+				if _, err := io.ReadFull(c, size[:]); err != nil {
+					return
+				}
+				query := make([]byte, binary.BigEndian.Uint16(size[:]))
+				if _, err := io.ReadFull(c, query); err != nil {
+					return
+				}
+				if answer, err := s.answer(query); err == nil {
+					_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+				}
+			}()
+		}
+	}()
+	a, err := watching(t, "http://shop.test", &DNS{Server: l.Addr().String()}).Resolve(t.Context())
+	if err != nil || len(a.Addresses) != 200 {
+		t.Errorf("%d addresses, %v", len(a.Addresses), err)
+	}
 }

@@ -152,6 +152,9 @@ func (c *clients) open(ctx context.Context, settled func()) (*client, error) {
 	cc, err := c.transport.NewClientConn(context.WithValue(ctx, wireKey{}, &conn.wire), c.scheme, c.address)
 	if err != nil {
 		settled()
+		if strings.Contains(err.Error(), "TLS handshake timeout") { // it has no type
+			err = lateHandshake(c.transport.TLSHandshakeTimeout)
+		}
 		return nil, err
 	}
 	conn.ClientConn = cc

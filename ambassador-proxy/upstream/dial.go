@@ -45,7 +45,7 @@ func (d *dialer) plain(ctx context.Context, address string) (net.Conn, error) {
 		return c, nil
 	}
 	c, err := keepAlive().DialContext(ctx, "tcp", address)
-	if err != nil && ctx.Err() == context.DeadlineExceeded {
+	if reason.OfDial(err) == reason.ConnectTimeout { // the socket's deadline may be earlier than the context's word
 		return nil, &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("dial %s: no connection within %s (connect_timeout)", address, d.timeout)}
 	}
 	if err == nil {
@@ -141,6 +141,10 @@ func readHead(c net.Conn) (string, error) {
 	return "", errors.New("the answer to CONNECT has no end")
 }
 
+func lateHandshake(timeout time.Duration) error {
+	return &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("TLS handshake: not done within %s (tls_timeout)", timeout)}
+}
+
 // secure does the TLS handshake on c, and closes c if that fails.
 func secure(ctx context.Context, c net.Conn, config *tls.Config, timeout time.Duration) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -152,7 +156,7 @@ func secure(ctx context.Context, c net.Conn, config *tls.Config, timeout time.Du
 	}
 	c.Close()
 	if ctx.Err() == context.DeadlineExceeded {
-		return nil, &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("TLS handshake: not done within %s (tls_timeout)", timeout)}
+		return nil, lateHandshake(timeout)
 	}
 	if reason.OfDial(err) != reason.TLSVerifyFailed {
 		return nil, &reason.Error{Reason: reason.TLSHandshakeFailed, Err: err}

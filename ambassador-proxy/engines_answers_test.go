@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+func TestBothEngines_CutAnAnswerThatIsShorterThanItSays(t *testing.T) {
+	url := raw(t, func(path string) string {
+		if path == "/chunked" {
+			return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+		}
+		return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"
+	})
+	addresses, _ := bothEngines(t, url+"?idle_timeout=500ms", "")
+	for engine, address := range addresses {
+		for _, path := range []string{"/length", "/chunked"} {
+			response, err := client(t, false).Get("http://" + address + path)
+			if err != nil {
+				continue // nothing of it was passed on
+			}
+			if body, err := io.ReadAll(response.Body); err == nil && response.StatusCode != 502 {
+				t.Errorf("%s, %s: %q looks whole", engine, path, body)
+			}
+			response.Body.Close()
+		}
+	}
+}
+
+func TestBothEngines_BytesAfterAnAnswerReachNobody(t *testing.T) {
+	url := raw(t, func(path string) string {
+		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path)
+		if path == "/poison" {
+			answer += "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+		}
+		return answer
+	})
+	addresses, _ := bothEngines(t, url, "")
+	for engine, address := range addresses {
+		c := client(t, false)
+		for i := range 20 {
+			path := fmt.Sprintf("/%d", i)
+			if i%2 == 0 {
+				path = "/poison"
+			}
+			if _, body := do(t, c, "GET", "http://"+address+path, ""); body != path {
+				t.Fatalf("%s: %s was answered %q", engine, path, body)
+			}
+		}
+	}
+}
+
+func TestBothEngines_DropTheAppsCopiesOfInjectedFieldsInEveryForm(t *testing.T) {
+	got := make(chan http.Header, 1)
+	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }), false, false)
+	fast, std := kittest.FreeAddress(t), kittest.FreeAddress(t)
+	configured(t, fmt.Sprintf(`
+listeners: [{address: %q, to: fast}, {address: %q, to: std}]
+upstreams:
+  fast: {url: %[3]q, headers: {set: {x-tenant: ours}, remove: [x-debug]}}
+  std: {url: %[3]q, headers: {set: {x-tenant: ours}, remove: [x-debug]}, fault: {percent: 0}}
+`, fast, std, s.URL))
+	for engine, address := range map[string]string{"HTTP/1.1 engine": fast, "net/http engine": std} {
+		c := dialed(t, address)
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: X-Tenant\r\nX-Tenant: 1\r\nx_tenant: 2\r\nX-TENANT: 3\r\nX_Debug: 1\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
+		if h := <-got; len(h) != 1 || len(h["X-Tenant"]) != 1 || h.Get("X-Tenant") != "ours" {
+			t.Errorf("%s: the upstream saw %v", engine, h)
+		}
+	}
+}
+
+// deaf is an address whose connections are neither refused nor made: its queue is full.
+func deaf(t *testing.T) string {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for range 8 {
+		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if err != nil {
+			return address
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	t.Fatal("the queue does not fill")
+	return ""
+}
+
+func TestBothEngines_SayWhichTimerOfAConnectionFired(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never shakes hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mute.Close() })
+	for _, row := range []struct{ url, timer string }{
+		{"http://" + deaf(t) + "?connect_timeout=200ms&retry=off", "connect_timeout"},
+		{"https://" + mute.Addr().String() + "?tls_timeout=200ms&retry=off", "tls_timeout"},
+	} {
+		address, _, _ := proxied(t, row.url)
+		for _, h2 := range []bool{false, true} {
+			response, body := do(t, client(t, h2), "GET", "http://"+address+"/", "")
+			if response.StatusCode != 504 || response.Header.Get("X-Ambassador-Error") != "connect_timeout" || !strings.Contains(body, row.timer) {
+				t.Errorf("%s, h2 %v: %d %v %s", row.timer, h2, response.StatusCode, response.Header, body)
+			}
+		}
+	}
+}
