@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
 // usable is the connection to a shard, if there is one that works.
@@ -22,33 +23,47 @@ func (s *session) usable(shard *Shard) *backend {
 // reach is a working connection to a shard, a new one when there is none. Because connecting takes time, the batch so far is
 // sent and answered before: call it before a command has any part.
 func (s *session) reach(shard *Shard) (*backend, error) {
-	b := s.usable(shard)
-	if b == nil {
-		if err := s.flush(); err != nil {
-			return nil, err
-		}
-		return s.connect(shard)
+	if b := s.usable(shard); b != nil {
+		return b, s.claim(b)
 	}
-	return b, s.claim(b)
+	e, err := shard.admit(s.now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.flush(); err != nil {
+		e.Unclaim()
+		return nil, err
+	}
+	return s.connect(shard, e)
 }
 
 // reachAll is reach for the shards of one command; the results are in s.reached.
 func (s *session) reachAll(shards []*Shard) {
 	s.reached = s.reached[:0]
-	for _, shard := range shards {
-		if s.usable(shard) == nil {
-			_ = s.flush() // its error comes again
-			break
-		}
-	}
+	missing := false
 	for _, shard := range shards {
 		var r reached
-		if r.backend = s.usable(shard); r.backend != nil {
-			r.err = s.claim(r.backend)
-		} else {
-			r.backend, r.err = s.connect(shard)
+		if s.usable(shard) == nil {
+			r.to, r.err = shard.admit(s.now)
+			missing = missing || r.err == nil
 		}
 		s.reached = append(s.reached, r)
+	}
+	if missing {
+		_ = s.flush() // its error comes again
+	}
+	for i, shard := range shards {
+		switch r := &s.reached[i]; {
+		case r.err != nil:
+		case r.to != nil:
+			r.backend, r.err = s.connect(shard, r.to)
+		default:
+			if r.backend = s.backends[shard]; r.backend == nil {
+				r.err = net.ErrClosed // the flush has lost it
+			} else {
+				r.err = s.claim(r.backend)
+			}
+		}
 	}
 }
 
@@ -64,8 +79,9 @@ func (s *session) claim(b *backend) error {
 	return nil
 }
 
-func (s *session) connect(shard *Shard) (*backend, error) {
-	c, e, err := shard.dial(s.ctx, s.now)
+// connect dials a shard that has admitted the batch.
+func (s *session) connect(shard *Shard, e *upstream.Endpoint) (*backend, error) {
+	c, err := shard.dial(s.ctx, e)
 	if err != nil {
 		return nil, err
 	}

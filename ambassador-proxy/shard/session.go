@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
 )
 
 const batchBytes = 64 << 10 // requests that are collected before they are sent
@@ -83,6 +84,7 @@ type part struct {
 // reached is a shard with the connection to it, or why there is none.
 type reached struct {
 	*backend
+	to  *upstream.Endpoint // of the connection that is to be made
 	err error
 }
 

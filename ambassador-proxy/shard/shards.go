@@ -192,23 +192,25 @@ func (s *Shard) claim(e *upstream.Endpoint, now time.Time) error {
 	return fmt.Errorf("%s (out of use, tried again every second)", text)
 }
 
-// dial connects to the shard and claims it for the batch.
-func (s *Shard) dial(ctx context.Context, now time.Time) (net.Conn, *upstream.Endpoint, error) {
+// admit claims a batch at the shard, for a connection that is still to be made.
+func (s *Shard) admit(now time.Time) (*upstream.Endpoint, error) {
 	e := s.endpoint.Load()
 	if e == nil {
 		s.errors.WithLabelValues(reason.NoEndpoint.String()).Inc()
-		return nil, nil, fmt.Errorf("the name has no address now")
+		return nil, errors.New("the name has no address now")
 	}
-	if err := s.claim(e, now); err != nil {
-		return nil, nil, err
-	}
+	return e, s.claim(e, now)
+}
+
+// dial connects to the shard.
+func (s *Shard) dial(ctx context.Context, e *upstream.Endpoint) (net.Conn, error) {
 	c, err := e.Dial(ctx)
 	if err == nil {
-		return c, e, nil
+		return c, nil
 	}
 	why := reason.OfDial(err)
 	s.unreachable(e, why, why.Text())
-	return nil, nil, errors.New(why.Text())
+	return nil, errors.New(why.Text())
 }
 
 // unreachable takes the shard out.
