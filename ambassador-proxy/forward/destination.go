@@ -53,9 +53,9 @@ func (d *destination) Address() string {
 	return d.settings.Name
 }
 
-func (d *destination) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, error) {
+func (d *destination) Acquire(ctx context.Context, now time.Time, fresh bool) (*layer7.Conn, error) {
 	if !fresh {
-		if c := d.pool.Get(time.Now()); c != nil {
+		if c := d.pool.Get(now); c != nil {
 			c.Reused = true
 			return c, nil
 		}
@@ -72,7 +72,7 @@ func (d *destination) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, er
 }
 
 func (d *destination) Release(c *layer7.Conn, reusable bool, keepAlive time.Duration) {
-	d.pool.Put(c, reusable, keepAlive, time.Now())
+	d.pool.Put(c, reusable, keepAlive, c.Since)
 }
 
 func (d *destination) Report(o layer7.Outcome) {

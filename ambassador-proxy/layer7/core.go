@@ -98,6 +98,7 @@ type Pick struct {
 	Hash   uint64
 	Hashed bool
 	Tried  []Endpoint // failed in this request: take another one when there is one
+	Now    time.Time  // half a second ago at most, to save a look at the clock; zero: not known
 }
 
 // Endpoint is one address of an upstream. The engines compare endpoints with ==.
@@ -105,8 +106,8 @@ type Endpoint interface {
 	// Address is as a person would write it: 10.0.0.7:8443.
 	Address() string
 	// Acquire returns an idle connection or dials one, TLS handshake done. With fresh it must dial. Its error is
-	// classified by reason.OfDial. Conn.Reused tells which of the two it was.
-	Acquire(ctx context.Context, fresh bool) (*Conn, error)
+	// classified by reason.OfDial. Conn.Reused tells which of the two it was. now is as in Pick.
+	Acquire(ctx context.Context, now time.Time, fresh bool) (*Conn, error)
 	// Release gives the connection back. It is kept when reusable, else closed. keepAlive is the upstream's
 	// `Keep-Alive: timeout`, 0 when it did not say. The engine does not touch c afterwards.
 	Release(c *Conn, reusable bool, keepAlive time.Duration)
@@ -121,6 +122,7 @@ type Outcome struct {
 	Latency    time.Duration // from the pick to the response head
 	StaleReuse bool          // a reused connection turned out to be dead: keep idle ones for a shorter time
 	RetryAfter bool          // the answer carried Retry-After
+	At         time.Time     // when the try ended; zero: now
 }
 
 // Conn is an upstream connection as a pool keeps it: a net.Conn with the engine's state beside it, so that a pooled
@@ -128,7 +130,8 @@ type Outcome struct {
 type Conn struct {
 	net.Conn           // *net.TCPConn, *net.UnixConn or *tls.Conn, never wrapped (raw calls and splice need it bare)
 	Reused   bool      // set by Endpoint.Acquire
-	Since    time.Time // of the last Release, for the pool; zero before the first
+	Since    time.Time // of its last use: set before each Release
+	Old      time.Time // when it must not be used again; of the pool
 
 	link *link
 }

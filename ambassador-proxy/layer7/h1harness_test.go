@@ -95,7 +95,7 @@ type address struct {
 
 func (a *address) Address() string { return a.addr }
 
-func (a *address) Acquire(ctx context.Context, fresh bool) (*Conn, error) {
+func (a *address) Acquire(ctx context.Context, _ time.Time, fresh bool) (*Conn, error) {
 	a.mu.Lock()
 	if n := len(a.idle); n > 0 && !fresh {
 		c := a.idle[n-1]

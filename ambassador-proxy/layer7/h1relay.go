@@ -136,6 +136,8 @@ func (x *exchange) passMore() (done bool, why reason.Reason) {
 func (x *exchange) finish(o Outcome) bool {
 	c, u := x.s.c, x.conn.link
 	x.pump.stop()
+	x.now = time.Now()
+	o.At = x.now
 	whole := x.body.all && x.pump.fault == reason.OK
 	reusable := o.Reason == reason.OK && whole && x.res.KeepAlive && x.req.Minor == 1 && u.r == u.w
 	x.giveBack(reusable)

@@ -102,7 +102,8 @@ type exchange struct {
 	conn     *Conn
 	tried    []Endpoint
 	picked   time.Time
-	stale    bool // a reused connection had died
+	now      time.Time // when the answer had been passed on; zero before
+	stale    bool      // a reused connection had died
 
 	due        int64 // when the whole exchange must have ended, Unix nanoseconds; 0 never
 	parsed     bool  // the head is complete
@@ -261,7 +262,10 @@ func (x *exchange) end() {
 		x.up.Leave()
 	}
 	if o := x.e.cfg.Observer; o != nil && x.s.handed == nil && (x.rec.Status != 0 || x.rec.Reason != reason.OK) {
-		x.rec.Duration = time.Since(x.rec.Start)
+		if x.now.IsZero() {
+			x.now = time.Now()
+		}
+		x.rec.Duration = x.now.Sub(x.rec.Start)
 		x.rec.BytesIn = x.body.read
 		o.Request(&x.rec)
 	}
@@ -269,6 +273,6 @@ func (x *exchange) end() {
 	x.tried = x.tried[:0]
 	x.body = body{saved: x.body.saved[:0]}
 	x.s, x.up, x.set, x.endpoint, x.conn = nil, nil, nil, nil, nil
-	x.decision, x.request, x.rec = Decision{}, Request{}, Record{}
+	x.decision, x.request, x.rec, x.now = Decision{}, Request{}, Record{}, time.Time{}
 	x.due, x.parsed, x.idempotent, x.upgrade, x.keep, x.admits, x.started, x.stale = 0, false, false, false, false, false, false, false
 }

@@ -94,15 +94,15 @@ func (x *exchange) again(why reason.Reason) (ok, granted bool) {
 // try picks an endpoint, sends the request and waits for the head of the answer: it is in x.res then, and x.conn is the
 // connection. A reused connection that turns out dead is replaced without anybody noticing.
 func (x *exchange) try() failure {
-	ep, err := x.up.Pick(x.e.ctx, Pick{Hash: x.decision.Hash, Hashed: x.decision.Hashed, Tried: x.tried})
+	x.picked = x.rec.Start
+	if x.rec.Tries > 1 || x.e.janitor.in(-tickEvery) > x.picked.UnixNano() { // or it has waited for its place
+		x.picked = time.Now()
+	}
+	ep, err := x.up.Pick(x.e.ctx, Pick{Hash: x.decision.Hash, Hashed: x.decision.Hashed, Tried: x.tried, Now: x.picked})
 	if err != nil {
 		return failure{why: reason.OfDial(err), detail: cause(err), safe: true, final: true}
 	}
 	x.endpoint, x.rec.Endpoint = ep, ep
-	x.picked = x.rec.Start
-	if x.rec.Tries > 1 {
-		x.picked = time.Now()
-	}
 	fresh := false
 	for {
 		f, stale := x.once(fresh)
@@ -122,7 +122,7 @@ func (x *exchange) try() failure {
 // once sends the request on one connection of the endpoint. stale says that the failure is that of an idle connection
 // which the upstream had closed.
 func (x *exchange) once(fresh bool) (f failure, stale bool) {
-	conn, err := x.endpoint.Acquire(x.e.ctx, fresh)
+	conn, err := x.endpoint.Acquire(x.e.ctx, x.picked, fresh)
 	if err != nil {
 		return failure{why: reason.OfDial(err), detail: cause(err), safe: true}, false
 	}
@@ -163,21 +163,14 @@ func (x *exchange) send(u *link) error {
 			return err
 		}
 		return u.write(b.saved)
-	case b.first == 0 && b.all:
-		c.waiting.Store(x.e.janitor.clock.Load())
-		err := u.ask(x.out)
-		c.waiting.Store(0)
-		if err != nil {
-			return err
-		}
 	case b.first == 0:
-		if err := u.write(x.out); err != nil {
+		if err := x.sendBody(u, x.out); err != nil {
 			return err
 		}
 	case c.r >= len(x.out):
 		at := c.r - len(x.out)
 		copy(c.buf.b[at:], x.out)
-		if err := u.write(c.buf.b[at : c.r+b.first]); err != nil {
+		if err := x.sendBody(u, c.buf.b[at:c.r+b.first]); err != nil {
 			return err
 		}
 	default:
@@ -194,6 +187,16 @@ func (x *exchange) send(u *link) error {
 	x.save(c.bytes()[:b.first])
 	c.skip(b.first)
 	return nil
+}
+
+// sendBody sends a head with what is there of the body; when that is all, nothing but the answer is left to wait for.
+func (x *exchange) sendBody(u *link, p []byte) error {
+	if !x.body.all {
+		return u.write(p)
+	}
+	x.s.c.waiting.Store(x.e.janitor.clock.Load())
+	defer x.s.c.waiting.Store(0)
+	return u.ask(p)
 }
 
 // save keeps a part of the body for another try, as long as it is not too long.
@@ -354,6 +357,7 @@ func (x *exchange) giveBack(reusable bool) {
 	x.s.c.peer.Store(nil)
 	u.large = false
 	u.release()
+	x.conn.Since = x.now
 	x.endpoint.Release(x.conn, reusable, x.res.Timeout)
 	x.conn = nil
 }

@@ -51,6 +51,7 @@ type Listener struct {
 	in, out prometheus.Counter
 	egress  bool
 
+	recent  atomic.Pointer[handles] // looked up last: most listeners have one upstream
 	mu      sync.RWMutex
 	handles map[string]*handles // by upstream
 }
@@ -59,6 +60,7 @@ type Listener struct {
 const classes = 6
 
 type handles struct {
+	up       string
 	duration prometheus.Observer
 	mu       sync.Mutex
 	counters [classes][reason.Count]prometheus.Counter
@@ -108,16 +110,21 @@ func (l *Listener) Connection(up string, why reason.Reason, in, out int64) {
 }
 
 func (l *Listener) of(up string) *handles {
+	h := l.recent.Load()
+	if h != nil && h.up == up {
+		return h
+	}
 	l.mu.RLock()
-	h := l.handles[up]
+	h = l.handles[up]
 	l.mu.RUnlock()
 	if h != nil {
+		l.recent.Store(h)
 		return h
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h = l.handles[up]; h == nil {
-		h = &handles{duration: l.m.duration.WithLabelValues(l.name, up)}
+		h = &handles{up: up, duration: l.m.duration.WithLabelValues(l.name, up)}
 		l.handles[up] = h
 	}
 	return h

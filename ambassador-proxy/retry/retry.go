@@ -4,6 +4,7 @@ package retry
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
@@ -19,6 +20,7 @@ type Budget struct {
 	slot   int64
 	floor  float64
 	used   [slots]float64
+	fresh  atomic.Int64 // counted since the last look
 }
 
 const (
@@ -39,6 +41,17 @@ func (b *Budget) Request(now time.Time) {
 	b.advance(now)
 	b.recent[b.slot%slots]++
 	b.mu.Unlock()
+}
+
+// Count counts one request towards the budget, at the time of the last look at it: without a clock and a lock. Somebody must
+// Advance it each second.
+func (b *Budget) Count() { b.fresh.Add(1) }
+
+// Advance lets time pass.
+func (b *Budget) Advance(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.advance(now)
 }
 
 // Take takes a token for one retry.
@@ -66,6 +79,7 @@ func (b *Budget) Tokens(now time.Time) float64 {
 }
 
 func (b *Budget) advance(now time.Time) {
+	b.recent[b.slot%slots] += float64(b.fresh.Swap(0))
 	b.floor = min(b.floor+Floor*max(now.Sub(b.last).Seconds(), 0), Floor)
 	b.last = now
 	for s := now.Unix(); b.slot < s; {

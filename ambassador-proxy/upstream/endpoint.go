@@ -44,9 +44,9 @@ func (e *Endpoint) Host() string { return e.addr.Name }
 func (e *Endpoint) State() health.State { s, _ := e.record.State(); return s }
 
 // Acquire is an idle HTTP/1.1 connection, or a new one.
-func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (*layer7.Conn, error) {
+func (e *Endpoint) Acquire(ctx context.Context, now time.Time, fresh bool) (*layer7.Conn, error) {
 	if !fresh {
-		if c := e.pool.Get(time.Now()); c != nil {
+		if c := e.pool.Get(now); c != nil {
 			c.Reused = true
 			return c, nil
 		}
@@ -77,7 +77,7 @@ func (e *Endpoint) Dial(ctx context.Context, protocols ...string) (net.Conn, err
 
 // Release keeps the connection or closes it.
 func (e *Endpoint) Release(c *layer7.Conn, reusable bool, keepAlive time.Duration) {
-	e.pool.Put(c, reusable, keepAlive, time.Now())
+	e.pool.Put(c, reusable, keepAlive, c.Since)
 }
 
 // RoundTrip sends a request by net/http; see layer7.Sender.
@@ -103,7 +103,10 @@ func (e *Endpoint) Report(o layer7.Outcome) {
 		e.record.Unprobe()
 		return
 	}
-	now := time.Now()
+	now := o.At
+	if now.IsZero() {
+		now = time.Now()
+	}
 	overloaded := o.RetryAfter && (o.Status == 429 || o.Status == 503)
 	e.load.Observe(o.Latency, overloaded || o.Reason != reason.OK, now)
 	if o.Status > 0 && !failed {

@@ -11,7 +11,6 @@ import (
 type Pool struct {
 	mu     sync.Mutex
 	idle   []idleConn
-	born   map[*layer7.Conn]time.Time // when it must not be used again
 	open   int
 	closed bool
 	idling *idling
@@ -26,7 +25,7 @@ type idleConn struct {
 func NewPool() *Pool { return newPool(&idling{keep: defaultKeepAlive}) }
 
 func newPool(i *idling) *Pool {
-	return &Pool{idling: i, born: map[*layer7.Conn]time.Time{}}
+	return &Pool{idling: i}
 }
 
 // Get is an idle connection that should still live, or nil.
@@ -51,7 +50,7 @@ func (p *Pool) Add(c *layer7.Conn, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open++
-	p.born[c] = oldAt(now)
+	c.Old = oldAt(now)
 }
 
 // Put keeps a connection for as long as the upstream said, or closes it.
@@ -59,7 +58,7 @@ func (p *Pool) Put(c *layer7.Conn, reusable bool, announced time.Duration, now t
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	keep := p.idling.after(announced)
-	if !reusable || p.closed || keep <= 0 || now.After(p.born[c]) {
+	if !reusable || p.closed || keep <= 0 || now.After(c.Old) {
 		p.drop(c)
 		return
 	}
@@ -68,7 +67,6 @@ func (p *Pool) Put(c *layer7.Conn, reusable bool, announced time.Duration, now t
 }
 
 func (p *Pool) drop(c *layer7.Conn) {
-	delete(p.born, c)
 	p.open--
 	c.Close()
 }
@@ -79,7 +77,7 @@ func (p *Pool) Sweep(now time.Time) {
 	defer p.mu.Unlock()
 	kept := p.idle[:0]
 	for _, c := range p.idle {
-		if now.Before(c.until) && now.Before(p.born[c.conn]) {
+		if now.Before(c.until) && now.Before(c.conn.Old) {
 			kept = append(kept, c)
 		} else {
 			p.drop(c.conn)

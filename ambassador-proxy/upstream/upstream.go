@@ -156,7 +156,7 @@ func (u *Upstream) Settings() *layer7.Settings { return &u.settings }
 
 // Admit counts the request and takes a place.
 func (u *Upstream) Admit(ctx context.Context) error {
-	u.budget.Request(time.Now())
+	u.budget.Count()
 	return u.queue.Enter(ctx)
 }
 
@@ -195,7 +195,10 @@ func (u *Upstream) Choose(ctx context.Context, p layer7.Pick) (*Endpoint, error)
 			return nil, &reason.Error{Reason: reason.NoEndpoint, Err: fmt.Errorf("upstream %s has no address", u.name)}
 		}
 	}
-	now := time.Now()
+	now := p.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
 	for _, e := range s.sick {
 		if e.record.Probe(now) {
 			e.load.Begin()
@@ -335,6 +338,7 @@ func (u *Upstream) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			u.budget.Advance(now)
 			for _, e := range u.Endpoints() {
 				e.pool.Sweep(now)
 				e.clients.sweep(now)
