@@ -42,6 +42,12 @@ func Prometheus(doc []byte, to Walker) error {
 	return nil
 }
 
+// What no page has; more would only serve an attacker, as both are sorted.
+const (
+	maxLabels = 1000 // of a line
+	maxPoints = 5000 // bounds of a histogram, quantiles of a summary
+)
+
 type exposition struct {
 	to     Walker
 	family []byte // that the comment lines are about
@@ -217,7 +223,7 @@ func (p *exposition) labelSet(b []byte) (metric, rest []byte, ok bool) {
 			return nil, nil, false
 		}
 		value, after, closed := quoted(b[1:])
-		if !closed {
+		if !closed || len(p.labels) == maxLabels {
 			return nil, nil, false
 		}
 		p.labels = append(p.labels, sample.Label{Name: string(name), Value: value})

@@ -60,7 +60,7 @@ func (g *groups) add(kind sample.Kind, suffix string, labels []sample.Label, v f
 
 func (to *group) point(kind sample.Kind, at, v float64) {
 	switch {
-	case at != at:
+	case at != at, len(to.dist.Points) == maxPoints:
 		to.bad = true
 	case kind == sample.Histogram && math.IsInf(at, 1):
 		to.infinite = v
