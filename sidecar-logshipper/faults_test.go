@@ -30,8 +30,10 @@ func shipperTo(t *testing.T, dir, glob, to string, flags ...string) *kittest.Pro
 	return p
 }
 
+// logDir is a folder with an app that writes there. Its test waits more than it works, so it runs beside others.
 func logDir(t *testing.T) (dir string, a *app) {
 	t.Helper()
+	t.Parallel()
 	dir = t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
 		t.Fatal(err)

@@ -197,7 +197,6 @@ func TestPartialLastLine_OfAFileThatIsRotatedOrDeletedIsSentAsItIs(t *testing.T)
 		"deleted": func(a *app) error { return os.Remove(a.path) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // each waits for the file to settle
 			dir, a := logDir(t)
 			s := newSink(t)
 			shipper(t, dir, "*.log", s)

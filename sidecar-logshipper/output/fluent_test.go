@@ -259,7 +259,9 @@ func TestFluent_LinesOfEveryLengthArrive(t *testing.T) {
 func TestFluent_IsNotAcknowledgedWithoutTheAckOfItsChunk(t *testing.T) {
 	s := newForwardSink(t, listen(t, "tcp"))
 	out := open(t, fluentTo(s, FluentConfig{Timeout: conf.Duration(100 * time.Millisecond)}))
+	s.mu.Lock()
 	s.mute = true
+	s.mu.Unlock()
 	if retry, ok := errors.AsType[*Retryable](out.send(t.Context(), numbered(1))); !ok || retry.Reason != "timeout" {
 		t.Errorf("no ack: %v", retry)
 	}

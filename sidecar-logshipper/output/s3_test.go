@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -36,6 +37,19 @@ func newBucket(t *testing.T) (*bucket, Config) {
 	b.Server = httptest.NewServer(http.HandlerFunc(b.serve))
 	t.Cleanup(b.Close)
 	return b, Config{S3: &S3Config{HTTPConfig: HTTPConfig{URL: b.URL + "/logs/my app"}, Region: "eu-1", AccessKey: "AKID", SecretKey: conf.Secret(b.secret)}}
+}
+
+func (b *bucket) then(answers ...http.HandlerFunc) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.script = append(b.script, answers...)
+}
+
+// holds is what the bucket has, after so many requests.
+func (b *bucket) holds() (objects map[string][]byte, puts int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.objects), b.puts
 }
 
 func (b *bucket) serve(w http.ResponseWriter, r *http.Request) {
@@ -111,9 +125,10 @@ func TestS3_EachBatchIsASignedObjectNamedByTimeAndEventID(t *testing.T) {
 	out.offset = 0x10
 	out.ship(numbered(10)...)
 	const name = "/logs/my app/2026/11/24/09/0000000000000abc-0000000000000010.jsonl.gz"
-	z, err := gzip.NewReader(bytes.NewReader(b.objects[name]))
+	objects, _ := b.holds()
+	z, err := gzip.NewReader(bytes.NewReader(objects[name]))
 	if err != nil {
-		t.Fatalf("%v in %v", err, b.objects)
+		t.Fatalf("%v in %v", err, objects)
 	}
 	text, err := io.ReadAll(z)
 	if err != nil {
@@ -129,25 +144,27 @@ func TestS3_AResendReplacesTheObject(t *testing.T) {
 	out := open(t, c)
 	out.ship(numbered(10)...)
 	out.ship(numbered(4)...)
-	if len(b.objects) != 1 || b.puts != 2 {
-		t.Errorf("%d objects after %d requests", len(b.objects), b.puts)
+	if objects, puts := b.holds(); len(objects) != 1 || puts != 2 {
+		t.Errorf("%d objects after %d requests", len(objects), puts)
 	}
 }
 
 func TestS3_NoAnswerIsTakenForARefusalOfARecord(t *testing.T) {
 	b, c := newBucket(t)
 	out := open(t, c)
-	b.script = []http.HandlerFunc{status(400), status(403), status(503)} // an expired token is a 400
+	b.then(status(400), status(403), status(503)) // an expired token is a 400
 	out.ship(numbered(3)...)
-	if want := []string{"status", "auth", "5xx"}; !slices.Equal(out.reasons, want) || len(b.objects) != 1 {
-		t.Errorf("%v, %d objects", out.reasons, len(b.objects))
+	objects, _ := b.holds()
+	if want := []string{"status", "auth", "5xx"}; !slices.Equal(out.reasons, want) || len(objects) != 1 {
+		t.Errorf("%v, %d objects", out.reasons, len(objects))
 	}
 }
 
 func TestS3_AWrongSecretIsNotAcknowledged(t *testing.T) {
 	b, c := newBucket(t)
 	c.S3.SecretKey = "guess"
-	if retry, ok := errors.AsType[*Retryable](open(t, c).send(t.Context(), numbered(1))); !ok || retry.Reason != "auth" || len(b.objects) > 0 {
+	retry, ok := errors.AsType[*Retryable](open(t, c).send(t.Context(), numbered(1)))
+	if objects, _ := b.holds(); !ok || retry.Reason != "auth" || len(objects) > 0 {
 		t.Errorf("%v", retry)
 	}
 }
@@ -156,7 +173,7 @@ func TestS3_TemporaryCredentialsAreSignedWithTheirToken(t *testing.T) {
 	b, c := newBucket(t)
 	c.S3.SessionToken = "session"
 	open(t, c).ship(numbered(1)...)
-	if len(b.objects) != 1 {
+	if objects, _ := b.holds(); len(objects) != 1 {
 		t.Error("not accepted")
 	}
 }

@@ -74,6 +74,19 @@ func (c *collector) acknowledge(w http.ResponseWriter, r *http.Request, body []b
 	fmt.Fprintf(w, `{"acks":{"%d":%v}}`, question.Acks[0], indexed)
 }
 
+func (c *collector) change(what func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	what()
+}
+
+// has is what was taken, after so many questions.
+func (c *collector) has() (batches []string, asked int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.batches), c.asked
+}
+
 func (c *collector) to(timeout time.Duration) Config {
 	return Config{Splunk: &SplunkConfig{HTTPConfig: HTTPConfig{URL: c.URL}, Token: "t", Ack: true, AckTimeout: conf.Duration(timeout)}}
 }
@@ -91,10 +104,12 @@ func TestSplunkAck_ABatchCountsAsTakenOnlyWhenItIsIndexed(t *testing.T) {
 		return true, 0
 	})
 	out := open(t, c.to(time.Minute))
-	if err := out.send(t.Context(), numbered(3)); err != nil || c.asked != 4 || len(c.batches) != 1 {
-		t.Fatalf("%v after %d questions about %d batches, want 4 about 1", err, c.asked, len(c.batches))
+	err := out.send(t.Context(), numbered(3))
+	batches, asked := c.has()
+	if err != nil || asked != 4 || len(batches) != 1 {
+		t.Fatalf("%v after %d questions about %d batches, want 4 about 1", err, asked, len(batches))
 	}
-	if got, err := linesOf("event")([]byte(c.batches[0])); err != nil || !slices.Equal(got, numbered(3)) {
+	if got, err := linesOf("event")([]byte(batches[0])); err != nil || !slices.Equal(got, numbered(3)) {
 		t.Errorf("%q %v", got, err)
 	}
 }
@@ -103,20 +118,20 @@ func TestSplunkAck_ABatchThatWasForgottenIsSentAgain(t *testing.T) {
 	c := newCollector(t, func(_, id int) (bool, int) { return id == 1, 0 })
 	out := open(t, c.to(250*time.Millisecond))
 	out.ship("one")
-	if !slices.Equal(out.reasons, []string{"ack"}) || len(c.batches) != 2 || c.batches[0] != c.batches[1] {
-		t.Errorf("sent %d times, reasons %v", len(c.batches), out.reasons)
+	if batches, _ := c.has(); !slices.Equal(out.reasons, []string{"ack"}) || len(batches) != 2 || batches[0] != batches[1] {
+		t.Errorf("sent %d times, reasons %v", len(batches), out.reasons)
 	}
 }
 
 func TestSplunkAck_ATokenWithoutItIsSaidAndNothingIsRefused(t *testing.T) {
 	c := newCollector(t, nil)
 	out := open(t, c.to(time.Minute))
-	c.mute = true
+	c.change(func() { c.mute = true })
 	if retry, ok := errors.AsType[*Retryable](out.send(t.Context(), numbered(2))); !ok || !strings.Contains(retry.Error(), "enable indexer acknowledgement") {
 		t.Errorf("%v", retry)
 	}
 	for code, text := range map[int]string{7: "Incorrect index", 10: "Data channel is missing", 11: "Invalid data channel", 14: "ACK is disabled"} {
-		c.refuse = fmt.Sprintf(`{"text":%q,"code":%d}`, text, code)
+		c.change(func() { c.refuse = fmt.Sprintf(`{"text":%q,"code":%d}`, text, code) })
 		if retry, ok := errors.AsType[*Retryable](out.send(t.Context(), numbered(2))); !ok || !strings.Contains(retry.Error(), text) {
 			t.Errorf("code %d: %v", code, retry)
 		}

@@ -95,7 +95,7 @@ func Get(url string) (status int, body string) {
 //	waitready ADDRESS      until the admin server there says ready
 //	waitfile FILE TEXT     until the file contains the text
 //	append FILE TEXT       a line at the end of a file, as an app writes it
-//	get URL                prints the body, fails unless the status is 200
+//	get URL [TEXT]         prints the body, fails unless the status is 200; waits until the body has the text
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"waitready": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -116,6 +116,9 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		},
 		"get": func(ts *testscript.TestScript, neg bool, args []string) {
 			status, body := Get(args[0])
+			if len(args) > 1 {
+				poll(ts, args[1]+" at "+args[0], func() bool { status, body = Get(args[0]); return strings.Contains(body, args[1]) })
+			}
 			fmt.Fprintln(ts.Stdout(), body)
 			if (status == 200) == neg {
 				ts.Fatalf("GET %s: status %d\n%s", args[0], status, body)
