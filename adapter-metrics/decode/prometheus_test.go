@@ -84,7 +84,7 @@ func TestPrometheus_RefusesADocumentWithALineThatIsNone(t *testing.T) {
 func TestPrometheus_BoundsWhatItSorts(t *testing.T) {
 	var doc, labels strings.Builder
 	doc.WriteString("# TYPE h histogram\n")
-	for i := 200_000; i > 0; i-- {
+	for i := 20_000; i > 0; i-- {
 		fmt.Fprintf(&doc, "h_bucket{le=\"%d\"} 1\n", i)
 		fmt.Fprintf(&labels, "l%d=\"\",", i)
 	}
@@ -94,6 +94,6 @@ func TestPrometheus_BoundsWhatItSorts(t *testing.T) {
 		t.Errorf("%v %.100s", err, m.out)
 	}
 	if err := Prometheus([]byte("# TYPE h histogram\nh_count{"+labels.String()+"} 1\n"), &metrics{}); err == nil {
-		t.Error("200 000 labels are taken")
+		t.Error("20 000 labels are taken")
 	}
 }
