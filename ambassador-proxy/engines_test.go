@@ -221,34 +221,41 @@ func TestBothEngines_CutASlowloris(t *testing.T) {
 	addresses, _ := bothEngines(t, s.URL, ", head_timeout: 300ms")
 	for engine, address := range addresses {
 		for name, before := range map[string]string{"first": "", "second": "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
-			c := dialed(t, address)
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-			r := bufio.NewReader(c)
-			if before != "" {
-				fmt.Fprint(c, before)
-				response, err := http.ReadResponse(r, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, _ = io.Copy(io.Discard, response.Body)
-			}
-			done := make(chan error, 1)
-			go func() { _, err := io.Copy(io.Discard, r); done <- err }()
-			fmt.Fprint(c, "GET / HTTP/1.1\r\n")
-			tick := time.NewTicker(50 * time.Millisecond)
-			defer tick.Stop()
-		drip:
-			for i := 0; ; i++ {
-				select {
-				case err := <-done:
-					if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-						t.Errorf("%s, %s request: a byte at a time is still read after 10 s", engine, name)
+			t.Run(engine+", "+name+" request", func(t *testing.T) {
+				t.Parallel()
+				c := dialed(t, address)
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				r := bufio.NewReader(c)
+				if before != "" {
+					fmt.Fprint(c, before)
+					response, err := http.ReadResponse(r, nil)
+					if err != nil {
+						t.Fatal(err)
 					}
-					break drip
-				case <-tick.C:
-					_, _ = fmt.Fprintf(c, "X-%d: a\r\n", i)
+					_, _ = io.Copy(io.Discard, response.Body)
 				}
+				drip(t, c, r)
+			})
+		}
+	}
+}
+
+// drip sends a head that never ends, line by line, until the connection does.
+func drip(t *testing.T, c net.Conn, r io.Reader) {
+	done := make(chan error, 1)
+	go func() { _, err := io.Copy(io.Discard, r); done <- err }()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\n")
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case err := <-done:
+			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+				t.Error("a line at a time is still read after 20 s")
 			}
+			return
+		case <-tick.C:
+			_, _ = fmt.Fprintf(c, "X-%d: a\r\n", i)
 		}
 	}
 }

@@ -67,7 +67,7 @@ listeners:
 upstreams:
   shop: {url: "file+http://%s", balance: round_robin, tls: {ca: %[6]s/ca.crt, cert: %[6]s/tls.crt, key: %[6]s/tls.key}}
   narrow: {url: %[7]q, limits: {requests: 1, queue: 1, queue_timeout: 1m}}
-`, address, narrow, egress, dark, list, v.dir, s.URL), "--drain-quiet", "300ms")
+`, address, narrow, egress, dark, list, v.dir, s.URL), "--drain-quiet", "2s")
 	scrape := func() string { _, text := kittest.Get("http://" + admin + "/metrics"); return text }
 	moved := func(what, name string, least float64, labels ...string) {
 		t.Helper()

@@ -196,7 +196,7 @@ func TestWebSocket_HasNoTimersOnBothEngines(t *testing.T) {
 }
 
 func TestWebSocket_ADeclinedUpgradeIsAnOrdinaryAnswer(t *testing.T) {
-	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not here", 403) }), false, false)
+	s := server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not here", http.StatusForbidden) }), false, false)
 	addresses, _ := bothEngines(t, s.URL, "")
 	for engine, address := range addresses {
 		c := dialed(t, address)

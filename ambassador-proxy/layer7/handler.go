@@ -3,6 +3,7 @@ package layer7
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ type call struct {
 	grpc     bool
 	tried    []Endpoint
 	racing   bool // one of several that are sent at once
-	last     bool // on its connection: what may follow is not checked
+	last     bool // it asks for an upgrade, so that what follows on its connection is not checked
 	cancel   context.CancelCauseFunc
 }
 
@@ -37,6 +38,7 @@ type call struct {
 func (s *Std) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.requests.Add(1)
 	c := &call{s: s, w: w, r: r, grpc: strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")}
+	c.last = httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
 	c.view = viewOf(r)
 	c.rec = Record{Method: c.view.Method, Host: c.view.Host, Target: []byte(r.RequestURI), Start: time.Now()}
 	defer func() {
@@ -91,9 +93,7 @@ func (c *call) serve() {
 		return
 	}
 	c.set, c.rec.Upstream = c.up.Settings(), c.up
-	if !c.upgradable() {
-		return
-	}
+	c.upgrade = c.allowedUpgrade()
 	ctx, cancel := context.WithCancelCause(c.r.Context())
 	c.cancel = cancel
 	defer cancel(nil)
@@ -126,22 +126,14 @@ func (c *call) serve() {
 	c.proxy(ctx)
 }
 
-// upgradable looks at Upgrade (RFC 9110, 7.8): only what is listed may leave HTTP.
-func (c *call) upgradable() bool {
-	if !httpguts.HeaderValuesContainsToken(c.r.Header["Connection"], "upgrade") {
-		return true
-	}
-	c.last = true
+// allowedUpgrade is the protocol that the request asks for and may have (RFC 9110, 7.8). One that is not listed is answered as
+// if it had not been asked for.
+func (c *call) allowedUpgrade() string {
 	p := strings.ToLower(c.r.Header.Get("Upgrade"))
-	if p == "websocket" {
-		c.upgrade = p
+	if c.last && (p == "websocket" || slices.Contains(c.set.Upgrade, p)) {
+		return p
 	}
-	for _, more := range c.set.Upgrade {
-		if p == more {
-			c.upgrade = p
-		}
-	}
-	return true // what is not listed is answered as if it had not been asked for
+	return ""
 }
 
 // total is the time of the whole exchange: the route's, the upstream's, or the gRPC deadline if that is sooner.
