@@ -51,23 +51,32 @@ type mmsghdr struct {
 }
 
 // batch is what one recvmmsg fills. Senders' addresses are not asked for, so a batch
-// costs one system call and no allocation. Memory that no packet reaches is never touched.
+// costs one system call and no allocation. Memory that no packet reaches is never touched; it lies outside
+// of Go's heap, whose collector would take its four megabytes for use and let as much garbage lie.
 type batch struct {
 	heads [batchPackets]mmsghdr
 	vecs  [batchPackets]unix.Iovec
 	data  []byte
 }
 
-func newBatch() *batch {
-	b := &batch{data: make([]byte, batchPackets*packetBytes)}
+func newBatch() (*batch, error) {
+	data, err := unix.Mmap(-1, 0, batchPackets*packetBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	_ = unix.Madvise(data, unix.MADV_NOHUGEPAGE) // or the first byte of each packet could cost two megabytes
+	b := &batch{data: data}
 	for i := range b.heads {
 		b.vecs[i].Base = &b.data[i*packetBytes]
 		b.vecs[i].SetLen(packetBytes)
 		b.heads[i].head.Iov = &b.vecs[i]
 		b.heads[i].head.SetIovlen(1)
 	}
-	return b
+	return b, nil
 }
+
+// free must be the last use of the batch and of its packets.
+func (b *batch) free() { _ = unix.Munmap(b.data) }
 
 // receive takes what is there. With unix.MSG_WAITFORONE it waits for the first packet, with
 // unix.MSG_DONTWAIT for none.
@@ -121,7 +130,11 @@ func (d *datagrams) run(ctx context.Context) error {
 	// reports ENOTCONN.
 	stop := context.AfterFunc(ctx, func() { d.locked(func(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RD) }) })
 	defer stop()
-	b := newBatch()
+	b, err := newBatch()
+	if err != nil {
+		return err
+	}
+	defer b.free()
 	var last time.Time // of the packet before
 	for {
 		n, err := b.receive(d.fd, unix.MSG_WAITFORONE)
