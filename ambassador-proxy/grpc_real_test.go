@@ -167,11 +167,20 @@ func TestRealGRPC_RollingRestartOfAllServersFailsNoCall(t *testing.T) {
 		listening(t, a)
 	}
 	address, admin, _ := proxied(t, "grpc://"+strings.Join(hosts, ",")+"?balance=round_robin")
-	// Small messages, as many as the clients can: until the restarts are done, they end by themselves.
-	done := make(chan string, 1)
-	go func() {
-		done <- call(t, client, address, "rpc_soak", "--soak_iterations=12000", "--soak_num_threads=4", "--soak_request_size=64", "--soak_response_size=64",
-			"--soak_overall_timeout_seconds=60", "--soak_per_iteration_max_acceptable_latency_ms=10000", "--soak_max_failures=0", "--soak_min_time_ms_between_rpcs=1")
+	stop, done := make(chan struct{}), make(chan string, 1)
+	go func() { // one client after another, until the restarts are done
+		problem := ""
+		for problem == "" {
+			select {
+			case <-stop:
+				done <- ""
+				return
+			default:
+			}
+			problem = call(t, client, address, "rpc_soak", "--soak_iterations=1000", "--soak_num_threads=4", "--soak_request_size=64", "--soak_response_size=64",
+				"--soak_overall_timeout_seconds=60", "--soak_per_iteration_max_acceptable_latency_ms=10000", "--soak_max_failures=0")
+		}
+		done <- problem
 	}()
 	total := regexp.MustCompile(`ambassador_upstream_attempts_total\{result="ok",upstream="127.0.0.1"\} (\d+)`)
 	sent := func() (n int) {
@@ -195,6 +204,7 @@ func TestRealGRPC_RollingRestartOfAllServersFailsNoCall(t *testing.T) {
 		kittest.Start(t, nil, graceful, hosts[i])
 		listening(t, hosts[i])
 	}
+	close(stop)
 	if problem := <-done; problem != "" {
 		t.Error(problem)
 	}
