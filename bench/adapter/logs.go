@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -27,16 +26,13 @@ const adapterLog = `sources:
       - {name: http_duration_seconds, observe: rt, buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]}
 `
 
-// logTable prints log lines per CPU-second: nginx's combined format with the request time, one counter with two labels and
+// logRow is log lines per CPU-second: nginx's combined format with the request time, one counter with two labels and
 // one histogram.
-func logTable(o *options) error {
-	if !o.only.MatchString("log lines") {
+func logRow(o *options) error {
+	const name = "log lines, combined"
+	if !o.only.MatchString(name) {
 		return nil
 	}
-	if _, err := exec.LookPath("mtail"); err != nil {
-		return fmt.Errorf("%w (apt-get install mtail)", err)
-	}
-	fmt.Printf("\n%-36s %14s %14s %8s %6s\n", "log lines per CPU-second", "mtail", "ours", "ratio", "goal")
 	var rates [2][]float64
 	for range o.rounds {
 		for i, c := range []struct {
@@ -50,8 +46,7 @@ func logTable(o *options) error {
 			rates[i] = append(rates[i], rate)
 		}
 	}
-	peer, ours := median(rates[0]), median(rates[1])
-	fmt.Printf("%-36s %14.0f %14.0f %8.2f %6d\n", "combined, counter and histogram", peer, ours, ours/peer, logGoal)
+	o.table.add(result{name: name, unit: "lines/s", peer: "mtail", theirs: median(rates[0]), ours: median(rates[1]), goal: logGoal})
 	return nil
 }
 

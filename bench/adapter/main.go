@@ -1,9 +1,9 @@
-// Command adapter measures adapter-metrics side by side with its peers: statsd_exporter, built from the module that
-// peers/go.mod pins, and client_golang serving the same series. Rounds are interleaved,
+// Command adapter measures adapter-metrics side by side with its peers: statsd_exporter and json_exporter, built from the
+// modules that peers/go.mod pins, mtail of Debian, and client_golang serving the same series. Rounds are interleaved,
 // the program under test runs on one core and the load on the other, and what counts is work per CPU-second of the
 // program under test (/proc/PID/stat): on two cores throughput alone measures the load generator.
 //
-//	go run ./bench/adapter [-rounds 3] [-seconds 3] [-case REGEXP] [-binary PATH]
+//	go run ./bench/adapter [-rounds 3] [-seconds 2] [-case REGEXP] [-binary PATH]
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	roles := map[string]func([]string) error{"load": load, "clientgolang": clientGolang}
+	roles := map[string]func([]string) error{"load": load, "clientgolang": clientGolang, "documents": documents}
 	run := bench
 	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
 		run = func() error { return roles[os.Args[1]](os.Args[2:]) }
@@ -33,13 +33,15 @@ type options struct {
 	dir             string
 	ours            string
 	statsdExporter  string
+	jsonExporter    string
+	table           table
 }
 
 func bench() error {
 	var o options
 	only := ""
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds per case; the median is printed")
-	flag.IntVar(&o.seconds, "seconds", 3, "seconds per measurement")
+	flag.IntVar(&o.seconds, "seconds", 2, "seconds per measurement")
 	flag.StringVar(&only, "case", "", "run only the cases that match this expression")
 	flag.StringVar(&o.ours, "binary", "", "measure this adapter-metrics instead of building it")
 	flag.Parse()
@@ -47,8 +49,10 @@ func bench() error {
 	if o.only, err = regexp.Compile(only); err != nil {
 		return err
 	}
-	if _, err := exec.LookPath("taskset"); err != nil {
-		return fmt.Errorf("%w (apt-get install util-linux)", err)
+	for _, need := range [][2]string{{"taskset", "util-linux"}, {"mtail", "mtail"}} {
+		if _, err := exec.LookPath(need[0]); err != nil {
+			return fmt.Errorf("%w (apt-get install %s)", err, need[1])
+		}
 	}
 	if o.dir, err = os.MkdirTemp("", "bench-adapter"); err != nil {
 		return err
@@ -57,11 +61,13 @@ func bench() error {
 	if err := o.build(); err != nil {
 		return err
 	}
-	for _, part := range []func(*options) error{statsdTable, dropsTable, scrapeTable, memoryTable, logTable} {
+	o.table.head()
+	for _, part := range []func(*options) error{statsdRows, dropsRow, statsdScrapeRows, scrapeRows, jsonRows, logRow, memoryRows} {
 		if err := part(&o); err != nil {
 			return err
 		}
 	}
+	o.table.end()
 	return nil
 }
 
@@ -74,7 +80,11 @@ func (o *options) build() error {
 		}
 	}
 	o.statsdExporter = filepath.Join(o.dir, "statsd_exporter")
-	return goBuild("bench/adapter/peers", o.statsdExporter, "github.com/prometheus/statsd_exporter")
+	if err := goBuild("bench/adapter/peers", o.statsdExporter, "github.com/prometheus/statsd_exporter"); err != nil {
+		return err
+	}
+	o.jsonExporter = filepath.Join(o.dir, "json_exporter")
+	return goBuild("bench/adapter/peers", o.jsonExporter, "github.com/prometheus-community/json_exporter")
 }
 
 // goBuild builds a program. In a folder of its own the workspace does not apply.

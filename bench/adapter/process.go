@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,8 +28,11 @@ type process struct {
 	page string // URL
 }
 
-func start(page string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command("taskset", append([]string{"-c", testCore}, args...)...), page: page}
+// start starts a program under test and returns when its page is there.
+func start(page string, args ...string) (*process, error) { return startOn(testCore, page, args...) }
+
+func startOn(core, page string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command("taskset", append([]string{"-c", core}, args...)...), page: page}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -76,12 +78,17 @@ func (p *process) idle() {
 }
 
 // rss is the resident memory in MB.
-func (p *process) rss() float64 {
+func (p *process) rss() float64 { return p.memory("VmRSS:") }
+
+// peak is the most that was resident so far, in MB.
+func (p *process) peak() float64 { return p.memory("VmHWM:") }
+
+func (p *process) memory(what string) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
-	_, rest, ok := strings.Cut(string(b), "VmRSS:")
+	_, rest, ok := strings.Cut(string(b), what)
 	if !ok {
 		return 0
 	}
@@ -141,12 +148,4 @@ func freeAddress() string {
 	}
 	defer ln.Close()
 	return ln.Addr().String()
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(v))
-	return (s[len(s)/2] + s[(len(s)-1)/2]) / 2
 }

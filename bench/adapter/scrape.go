@@ -14,9 +14,9 @@ import (
 
 const families = 10
 
-// clientGolang serves n series as client_golang does it: const metrics, or a CounterVec.
+// clientGolang is a role: it serves n series as const metrics.
 func clientGolang(args []string) error {
-	n, err := strconv.Atoi(args[1])
+	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
@@ -27,25 +27,14 @@ func clientGolang(args []string) error {
 	}
 	c := &constant{}
 	for f := range families {
-		name := fmt.Sprintf("bench_web_requests%d_total", f)
-		if args[0] == "const" {
-			c.descs = append(c.descs, prometheus.NewDesc(name, "Requests.", labels, nil))
-			continue
-		}
-		vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: "Requests."}, labels)
-		reg.MustRegister(vec)
-		for i := f; i < n; i += families {
-			vec.WithLabelValues(values(i)...).Add(float64(i))
-		}
+		c.descs = append(c.descs, prometheus.NewDesc(fmt.Sprintf("bench_web_requests%d_total", f), "Requests.", labels, nil))
 	}
-	if args[0] == "const" {
-		for i := range n {
-			c.values = append(c.values, values(i))
-		}
-		reg.MustRegister(c)
+	for i := range n {
+		c.values = append(c.values, values(i))
 	}
+	reg.MustRegister(c)
 	http.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	return http.ListenAndServe(args[2], nil)
+	return http.ListenAndServe(args[1], nil)
 }
 
 // constant makes new metrics at each scrape, as the exporter guidelines ask for.
@@ -80,11 +69,15 @@ func formats() []format {
 	}
 }
 
-// scrapeCost is the CPU time of a scrape in milliseconds. The clock ticks each 10 ms, so many are taken.
-func (p *process) scrapeCost(f format) (float64, error) {
+// scrapeCost is the CPU time of a scrape in milliseconds. The clock ticks each 10 ms, so many are taken: at least as long as
+// that, and at least so many.
+func (p *process) scrapeCost(f format, d time.Duration, least int) (float64, error) {
+	if _, err := p.scrape(f.head, io.Discard); err != nil { // what the first one prepares is not the matter
+		return 0, err
+	}
 	p.idle()
 	n, cpu := 0, p.cpu()
-	for began := time.Now(); n < 3 || time.Since(began) < time.Second; n++ {
+	for began := time.Now(); n < least || time.Since(began) < d; n++ {
 		if _, err := p.scrape(f.head, io.Discard); err != nil {
 			return 0, err
 		}
@@ -92,107 +85,131 @@ func (p *process) scrapeCost(f format) (float64, error) {
 	return (p.cpu() - cpu) * 1000 / float64(n), nil
 }
 
-// scrapeTable prints the CPU time of a scrape, median.
-func scrapeTable(o *options) error {
-	fmt.Printf("\n%-26s %12s %12s %12s %12s %10s\n", "CPU ms a scrape", "statsd_exp.", "CounterVec", "const", "ours", "const/ours")
+// scrapeGoal is against client_golang's const metrics, statsdScrapeGoal against statsd_exporter.
+const (
+	scrapeGoal       = 15
+	statsdScrapeGoal = 25
+)
+
+// seriesTraffic brings n series, each once.
+func seriesTraffic(n int) statsdCase { return statsdCase{traffic: traffic{"tcp", 25, n, 3, "c", 0}} }
+
+// scrapeRows are scrapes of what client_golang serves as const metrics, which is how exporters are to do it.
+func scrapeRows(o *options) error {
 	for _, n := range []int{1000, 10_000, 100_000, 1_000_000} {
-		if !o.only.MatchString(fmt.Sprintf("scrape %d", n)) {
-			continue
-		}
-		if err := o.scrapeRows(n); err != nil {
-			return err
+		for _, f := range formats() {
+			if name := fmt.Sprintf("scrape %d series, %s", n, f.name); o.only.MatchString(name) {
+				if err := o.scrapeRow(name, n, f); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
 }
 
-func (o *options) scrapeRows(n int) error {
-	var ps [4]*process
-	defer func() {
-		for _, p := range ps {
-			if p != nil {
-				p.stop()
-			}
-		}
-	}()
+func (o *options) scrapeRow(name string, n int, f format) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	for i, kind := range []string{1: "vec", 2: "const"} {
-		if a := freeAddress(); kind != "" {
-			if ps[i], err = start("http://"+a+"/metrics", self, "clientgolang", kind, strconv.Itoa(n), a); err != nil {
-				return err
-			}
-		}
+	a := freeAddress()
+	peer, err := start("http://"+a+"/metrics", self, "clientgolang", strconv.Itoa(n), a)
+	if err != nil {
+		return err
 	}
-	c := statsdCase{traffic: traffic{"tcp", 25, n, 3, "c", 0}}
-	for i, begin := range []func(*options, statsdCase) (*target, error){0: startStatsdExporter, 3: startOurs} {
-		if begin == nil || i == 0 && n > 10_000 {
-			continue
-		}
-		t, err := begin(o, c)
-		if err != nil {
-			return err
-		}
-		ps[i] = t.process
-		if _, err := c.sent(t.address, 0); err != nil {
-			return err
-		}
-		t.idle()
+	defer peer.stop()
+	ours, err := o.filled(startOurs, n)
+	if err != nil {
+		return err
 	}
-	for _, f := range formats() {
-		var times [4][]float64
-		for range o.rounds {
-			for i, p := range ps {
-				if p == nil {
-					continue
-				}
-				ms, err := p.scrapeCost(f)
-				if err != nil {
-					return err
-				}
-				times[i] = append(times[i], ms)
-			}
-		}
-		fmt.Printf("%-26s", fmt.Sprintf("%d series, %s", n, f.name))
-		for _, t := range times {
-			fmt.Printf(" %12s", number(median(t)))
-		}
-		fmt.Printf(" %10.1f\n", median(times[2])/median(times[3]))
+	defer ours.stop()
+	rounds, span := o.rounds, time.Second
+	if n >= 1_000_000 {
+		rounds, span = 1, 0 // five seconds each, for the peer
 	}
-	fmt.Printf("%-26s", fmt.Sprintf("%d series, RSS in MB", n))
-	for _, p := range ps {
-		if p == nil {
-			fmt.Printf(" %12s", "–")
-			continue
-		}
-		fmt.Printf(" %12.1f", p.rss())
+	theirs, mine, err := interleaved(peer, ours.process, f, rounds, span)
+	if err != nil {
+		return err
 	}
-	fmt.Println()
+	o.table.add(result{name: name, unit: "ms CPU", peer: "const metrics", theirs: theirs, ours: mine, less: true, goal: scrapeGoal,
+		note: fmt.Sprintf("RSS %s against %s MB", short(ours.rss()), short(peer.rss()))})
 	return nil
 }
 
-func number(v float64) string {
-	if v == 0 {
-		return "–"
+// filled starts a program and brings it n series.
+func (o *options) filled(begin func(*options, statsdCase) (*target, error), n int) (*target, error) {
+	c := seriesTraffic(n)
+	t, err := begin(o, c)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("%.2f", v)
+	if _, err := c.sent(t.address, 0); err != nil {
+		t.stop()
+		return nil, err
+	}
+	t.idle()
+	return t, nil
 }
 
-// memoryTable prints the resident memory after series came in, before any scrape of them.
-func memoryTable(o *options) error {
-	if !o.only.MatchString("memory") {
+// interleaved returns the medians of both programs' costs.
+func interleaved(peer, ours *process, f format, rounds int, d time.Duration) (theirs, mine float64, err error) {
+	var times [2][]float64
+	for range rounds {
+		for i, p := range []*process{peer, ours} {
+			ms, err := p.scrapeCost(f, d, 1+2*i) // ours is quick, and the clock is coarse
+			if err != nil {
+				return 0, 0, err
+			}
+			times[i] = append(times[i], ms)
+		}
+	}
+	return median(times[0]), median(times[1]), nil
+}
+
+// statsdScrapeRows are scrapes of series that came as StatsD lines.
+func statsdScrapeRows(o *options) error {
+	const n = 10_000
+	if !o.only.MatchString("scrape of 10k StatsD series") {
 		return nil
 	}
-	fmt.Printf("\n%-26s %12s %12s %8s\n", "RSS in MB, UDP 30 lines", "statsd_exp.", "ours", "goal")
+	peer, err := o.filled(startStatsdExporter, n)
+	if err != nil {
+		return err
+	}
+	defer peer.stop()
+	ours, err := o.filled(startOurs, n)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	for _, f := range formats() {
+		theirs, mine, err := interleaved(peer.process, ours.process, f, o.rounds, time.Second)
+		if err != nil {
+			return err
+		}
+		goal := 0.0
+		if f.name == "text" { // the others are compared for completeness: gzip costs both the same
+			goal = statsdScrapeGoal
+		}
+		o.table.add(result{name: "scrape of 10k StatsD series, " + f.name, unit: "ms CPU", peer: "statsd_exporter", theirs: theirs, ours: mine, less: true, goal: goal})
+	}
+	return nil
+}
+
+// memoryRows are the resident memory after series came in, before any scrape of them.
+func memoryRows(o *options) error {
 	for _, row := range []struct {
+		name   string
 		series int
-		goal   float64
-	}{{0, 12}, {10_000, 20}, {100_000, 80}} {
-		fmt.Printf("%-26s", fmt.Sprintf("%d series", row.series))
+		most   float64
+	}{{"RSS, idle", 0, 12}, {"RSS, 10k series", 10_000, 20}, {"RSS, 100k series", 100_000, 80}} {
+		if !o.only.MatchString(row.name) {
+			continue
+		}
 		c := statsdCase{traffic: traffic{"udp", 30, row.series, 0, "c", 0}}
-		for _, begin := range []func(*options, statsdCase) (*target, error){startStatsdExporter, startOurs} {
+		var rss [2]float64
+		for i, begin := range []func(*options, statsdCase) (*target, error){startStatsdExporter, startOurs} {
 			t, err := begin(o, c)
 			if err != nil {
 				return err
@@ -201,13 +218,13 @@ func memoryTable(o *options) error {
 				_, err = c.sent(t.address, time.Duration(o.seconds)*time.Second)
 			}
 			t.idle()
-			fmt.Printf(" %12.1f", t.rss())
+			rss[i] = t.rss()
 			t.stop()
 			if err != nil {
 				return err
 			}
 		}
-		fmt.Printf(" %8.0f\n", row.goal)
+		o.table.add(result{name: row.name, unit: "MB", peer: "statsd_exporter", theirs: rss[0], ours: rss[1], less: true, most: row.most})
 	}
 	return nil
 }

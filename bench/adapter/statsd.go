@@ -37,60 +37,70 @@ type target struct {
 	counter string // of lines
 }
 
-// statsdTable prints lines per CPU-second.
-func statsdTable(o *options) error {
-	fmt.Printf("%-36s %14s %14s %8s %6s %10s %10s\n", "StatsD lines per CPU-second", "statsd_exp.", "ours", "ratio", "goal", "drops", "our drops")
+// statsdRows are lines per CPU-second.
+func statsdRows(o *options) error {
 	for _, c := range statsdCases() {
 		if !o.only.MatchString(c.name) {
 			continue
 		}
-		var rates, drops [2][]float64
-		for range o.rounds {
-			for i, begin := range []func(*options, statsdCase) (*target, error){startStatsdExporter, startOurs} {
-				t, err := begin(o, c)
-				if err != nil {
-					return err
-				}
-				rate, drop, err := t.measure(c.traffic, time.Duration(o.seconds)*time.Second)
-				t.stop()
-				if err != nil {
-					return err
-				}
-				rates[i], drops[i] = append(rates[i], rate), append(drops[i], drop)
-			}
+		rates, drops, err := o.sideBySide(c)
+		if err != nil {
+			return err
 		}
-		peer, ours := median(rates[0]), median(rates[1])
-		fmt.Printf("%-36s %14.0f %14.0f %8.2f %6.1f %9.1f%% %9.1f%%\n", c.name, peer, ours, ours/peer, c.goal, 100*median(drops[0]), 100*median(drops[1]))
+		o.table.add(result{name: c.name, unit: "lines/s", peer: "statsd_exporter", theirs: median(rates[0]), ours: median(rates[1]), goal: c.goal,
+			note: fmt.Sprintf("lost %.1f %% against %.1f %%", 100*median(drops[1]), 100*median(drops[0]))})
 	}
 	return nil
 }
 
+func (o *options) sideBySide(c statsdCase) (rates, drops [2][]float64, err error) {
+	for range o.rounds {
+		for i, begin := range []func(*options, statsdCase) (*target, error){startStatsdExporter, startOurs} {
+			t, err := begin(o, c)
+			if err != nil {
+				return rates, drops, err
+			}
+			m, err := t.measure(c.traffic, time.Duration(o.seconds)*time.Second)
+			t.stop()
+			if err != nil {
+				return rates, drops, err
+			}
+			rates[i], drops[i] = append(rates[i], m.received/m.cpu), append(drops[i], 1-m.received/m.sent)
+		}
+	}
+	return rates, drops, nil
+}
+
+// measured is what came of one load.
+type measured struct{ sent, received, counted, cpu float64 } // lines; lost packets that the program knows of; seconds
+
 // measure makes all series known, then loads. Scrapes lie outside of what is measured.
-func (t *target) measure(tr traffic, d time.Duration) (rate, dropped float64, err error) {
+func (t *target) measure(tr traffic, d time.Duration) (m measured, err error) {
 	warm := tr
 	warm.rate = 0
 	if _, err = warm.sent(t.address, 0); err != nil {
-		return 0, 0, err
+		return m, err
 	}
 	t.idle()
 	before, err := t.process.counter(t.counter)
 	if err != nil {
-		return 0, 0, err
+		return m, err
 	}
+	drops, _ := t.process.counter(ourDrops) // statsd_exporter has none
 	t.idle()
 	cpu := t.cpu()
-	sent, err := tr.sent(t.address, d)
-	if err != nil {
-		return 0, 0, err
+	if m.sent, err = tr.sent(t.address, d); err != nil {
+		return m, err
 	}
 	t.idle()
-	cpu = t.cpu() - cpu
+	m.cpu = t.cpu() - cpu
 	after, err := t.process.counter(t.counter)
-	if err != nil {
-		return 0, 0, err
-	}
-	return (after - before) / cpu, 1 - (after-before)/sent, nil
+	now, _ := t.process.counter(ourDrops)
+	m.received, m.counted = after-before, now-drops
+	return m, err
 }
+
+const ourDrops = "adapter_statsd_kernel_drops_total"
 
 // where returns an address of the case's kind and its form for net.Dial.
 func (c statsdCase) where(o *options) string {
@@ -148,32 +158,32 @@ func startOurs(o *options, c statsdCase) (*target, error) {
 	return &target{p, address, "adapter_statsd_lines_total"}, err
 }
 
-// dropsTable prints what is lost at a steady 200 000 packets a second.
-func dropsTable(o *options) error {
-	c := statsdCase{name: "UDP 1 line at 200k packets/s", traffic: traffic{"udp", 1, 100, 0, "c", 200_000}}
+// dropsRow is what is lost at a steady 200 000 packets a second, and whether all of that is counted.
+func dropsRow(o *options) error {
+	c := statsdCase{name: "UDP 1 line at 200k packets/s, lost", traffic: traffic{"udp", 1, 100, 0, "c", 200_000}}
 	if !o.only.MatchString(c.name) {
 		return nil
 	}
 	var lost [2][]float64
-	counted := 0.0
+	var sum measured
 	for range o.rounds {
 		for i, begin := range []func(*options, statsdCase) (*target, error){startStatsdExporter, startOurs} {
 			t, err := begin(o, c)
 			if err != nil {
 				return err
 			}
-			_, drop, err := t.measure(c.traffic, time.Duration(o.seconds)*time.Second)
-			if err == nil && i == 1 {
-				counted, err = t.process.counter("adapter_statsd_kernel_drops_total")
-			}
+			m, err := t.measure(c.traffic, time.Duration(o.seconds)*time.Second)
 			t.stop()
 			if err != nil {
 				return err
 			}
-			lost[i] = append(lost[i], drop)
+			lost[i] = append(lost[i], 100*(1-m.received/m.sent))
+			if i == 1 {
+				sum.sent, sum.received, sum.counted = sum.sent+m.sent, sum.received+m.received, sum.counted+m.counted
+			}
 		}
 	}
-	fmt.Printf("\nlost of %s: statsd_exporter %.2f %%, ours %.2f %% (goal < 1 %%), of which %.0f packets in the last round are in adapter_statsd_kernel_drops_total\n",
-		c.name, 100*median(lost[0]), 100*median(lost[1]), counted)
+	o.table.add(result{name: c.name, unit: "%", peer: "statsd_exporter", theirs: median(lost[0]), ours: median(lost[1]), less: true, most: 1,
+		note: fmt.Sprintf("of %.0f sent ours missed %.0f and counted %.0f", sum.sent, sum.sent-sum.received, sum.counted)})
 	return nil
 }
