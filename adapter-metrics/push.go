@@ -62,14 +62,22 @@ func (l *listener) shut() {
 	l.ended.Wait()
 }
 
-// inherit lets a source that gets StatsD lines go on with the series of the one before it that its rules would make again.
+// inherit lets a source that gets lines of StatsD or Graphite go on with the series of the one before it that its rules
+// would make again.
 func (r *running) inherit(old *running) bool {
-	now, ok := r.decoder.(*decode.StatsD)
-	before, ok2 := old.decoder.(*decode.StatsD)
-	if ok && ok2 {
-		now.Adopt(before)
+	switch now := r.decoder.(type) {
+	case *decode.StatsD:
+		if before, ok := old.decoder.(*decode.StatsD); ok {
+			now.Adopt(before)
+			return true
+		}
+	case *decode.Graphite:
+		if before, ok := old.decoder.(*decode.Graphite); ok {
+			now.Adopt(before)
+			return true
+		}
 	}
-	return ok && ok2
+	return false
 }
 
 // listener is the one that is bound to address.

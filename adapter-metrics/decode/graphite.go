@@ -78,6 +78,15 @@ func (d *Graphite) line(line []byte) string {
 }
 
 func (d *Graphite) resolveGraphite(path, value []byte, v float64) (record, string) {
+	if d.read(path, value, v); len(d.sample.Path) == 0 {
+		return record{}, whyFormat
+	}
+	r, why := d.target()
+	return r.graphite(), why
+}
+
+// read makes a sample of a line.
+func (d *Graphite) read(path, value []byte, v float64) {
 	d.sample = sample.Sample{Kind: sample.Gauge, Path: d.sample.Path[:0], Labels: d.sample.Labels[:0], Text: value, Value: v, Numeric: true}
 	name, tags, _ := bytes.Cut(path, []byte{';'})
 	for tag := range bytes.SplitSeq(tags, []byte{';'}) {
@@ -86,12 +95,12 @@ func (d *Graphite) resolveGraphite(path, value []byte, v float64) (record, strin
 		}
 	}
 	d.path(name)
-	if len(d.sample.Path) == 0 {
-		return record{}, whyFormat
-	}
-	r, why := d.target()
+}
+
+// graphite makes a signed number just that, and a counter's its total.
+func (r record) graphite() record {
 	if r.op == opGauge || r.op == opAdd {
-		r.op = opSetOnly // a signed number is just that, and a counter's is its total
+		r.op = opSetOnly
 	}
-	return r, why
+	return r
 }
