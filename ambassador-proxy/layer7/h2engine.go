@@ -78,7 +78,7 @@ func or(d, otherwise time.Duration) time.Duration {
 
 // Serve serves a connection until it is closed.
 func (s *Std) Serve(c net.Conn) {
-	o := &owned{guard: newGuard(c), closed: make(chan struct{})}
+	o := &owned{guard: newGuard(c, or(s.cfg.HeadTimeout, 30*time.Second)), closed: make(chan struct{})}
 	select {
 	case s.conns.c <- o:
 		<-o.closed

@@ -6,8 +6,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
 // guard is a client's connection whose HTTP/1.1 messages are held against the rules of http1 before net/http, which takes
@@ -25,8 +28,14 @@ type guard struct {
 	raw      bool // it speaks no HTTP/1.1, or not any more
 	over     bool // nothing more is taken
 
-	refusal http1.Refusal // of a head
-	token   string        // in refusalField: the request is ours
+	why    reason.Reason // a head was refused
+	detail string
+	token  string // in refusalField: the request is ours
+
+	headTime time.Duration // for a head, from its first byte on: net/http sees none of it before it is whole
+	times    sync.Mutex
+	wish     time.Time // when reads end, by net/http
+	limit    time.Time // and by headTime
 }
 
 const (
@@ -35,8 +44,8 @@ const (
 	brokenBody   = "\x00\x00\r\n\r\n" // neither a chunk's size, nor its end, nor a trailer
 )
 
-func newGuard(c net.Conn) *guard {
-	g := &guard{Conn: c, b: make([]byte, guardBytes)}
+func newGuard(c net.Conn, headTime time.Duration) *guard {
+	g := &guard{Conn: c, headTime: headTime, b: make([]byte, guardBytes)}
 	g.head.Reset()
 	return g
 }
@@ -59,12 +68,55 @@ func (g *guard) Read(p []byte) (int, error) {
 			continue
 		}
 		g.room()
+		g.begins()
 		n, err := g.Conn.Read(g.b[g.w:])
 		g.w += n
 		if n == 0 && err != nil {
-			return 0, err
+			if !g.late() {
+				return 0, err
+			}
+			g.refuse(reason.ClientTimeout, "no complete head in time")
 		}
 	}
+}
+
+// begins starts the time of a head some of which has come.
+func (g *guard) begins() {
+	if g.w > g.ok && !g.inBody && g.limit.IsZero() {
+		g.bound(time.Now().Add(g.headTime))
+	}
+}
+
+// late tells whether the time of a head has run out.
+func (g *guard) late() bool { return !g.limit.IsZero() && !time.Now().Before(g.limit) }
+
+func (g *guard) bound(limit time.Time) {
+	g.times.Lock()
+	defer g.times.Unlock()
+	g.limit = limit
+	_ = g.Conn.SetReadDeadline(sooner(g.wish, limit))
+}
+
+// SetReadDeadline keeps to the time of a head.
+func (g *guard) SetReadDeadline(t time.Time) error {
+	g.times.Lock()
+	defer g.times.Unlock()
+	g.wish = t
+	return g.Conn.SetReadDeadline(sooner(t, g.limit))
+}
+
+// SetDeadline is for both directions.
+func (g *guard) SetDeadline(t time.Time) error {
+	_ = g.SetReadDeadline(t)
+	return g.SetWriteDeadline(t)
+}
+
+// sooner of two times; the zero one never comes.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // room makes some for more bytes. A head that would not fit is refused before.
@@ -95,8 +147,11 @@ func (g *guard) check() {
 			if r == http1.More {
 				return
 			}
+			if !g.limit.IsZero() {
+				g.bound(time.Time{})
+			}
 			if r != http1.OK {
-				g.refuse(r)
+				g.refuse(r.Reason(), r.String())
 				return
 			}
 			g.ok += g.head.Size
@@ -122,12 +177,15 @@ func (g *guard) body(p []byte) bool {
 	return done
 }
 
-func (g *guard) refuse(r http1.Refusal) {
+func (g *guard) refuse(why reason.Reason, detail string) {
+	if !g.limit.IsZero() {
+		g.bound(time.Time{})
+	}
 	var token [16]byte
 	for i := range token {
 		token[i] = byte(rand.Uint32())
 	}
-	g.refusal, g.token = r, hex.EncodeToString(token[:])
+	g.why, g.detail, g.token = why, detail, hex.EncodeToString(token[:])
 	g.end("GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n" + refusalField + ": " + g.token + "\r\n\r\n")
 }
 
@@ -150,11 +208,11 @@ func (g *guard) end(text string) {
 type guardKey struct{}
 
 // refused is what was wrong with the head in whose place r stands; OK when r is the client's own.
-func refused(r *http.Request) http1.Refusal {
+func refused(r *http.Request) (why reason.Reason, detail string) {
 	g, ok := r.Context().Value(guardKey{}).(*guard)
 	token := r.Header.Get(refusalField)
 	if !ok || token == "" || token != g.token {
-		return http1.OK
+		return reason.OK, ""
 	}
-	return g.refusal
+	return g.why, g.detail
 }

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/retry"
 )
@@ -52,9 +51,9 @@ func (s *Std) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.cfg.Observer.Request(&c.rec)
 		}
 	}()
-	if refusal := refused(r); refusal != http1.OK {
+	if why, detail := refused(r); why != reason.OK {
 		c.rec = Record{Start: c.rec.Start}
-		c.fail(refusal.Reason(), refusal.String())
+		c.fail(why, detail)
 		return
 	}
 	c.serve()
