@@ -7,11 +7,13 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -100,13 +102,18 @@ func FreeAddress(t testing.TB) string {
 // FreePort is the port of a FreeAddress.
 func FreePort(t testing.TB) string { return port(FreeAddress(t)) }
 
+// freeAddress keeps below the ports that the kernel gives to outgoing connections: one of those would take it meanwhile.
 func freeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err) // no loopback: nothing can be tested
+	const first, end = 20000, 32000
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+rand.IntN(end-first))); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	panic(err) // no loopback: nothing can be tested
 }
 
 func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
