@@ -161,6 +161,13 @@ func appendHelp(b []byte, s string) []byte {
 }
 
 func (p *page) series(d *series.Desc, x *series.Series) {
+	distribution := d.Type == series.Histogram || d.Type == series.Summary
+	if !distribution && !p.names.rewrite { // nearly all series: nothing is taken apart
+		p.buf = append(p.buf, x.Text()...)
+		p.number(x)
+		p.createdLine(x, "")
+		return
+	}
 	labels := x.Labels()
 	if p.names.rewrite {
 		if !p.escape(labels) {
@@ -169,23 +176,17 @@ func (p *page) series(d *series.Desc, x *series.Series) {
 		labels = string(p.labels)
 	}
 	switch {
-	case p.v2 && (d.Type == series.Histogram || d.Type == series.Summary):
+	case p.v2 && distribution:
 		p.composite(d, x, labels)
-		return
 	case d.Type == series.Histogram:
 		p.histogram(d, x, labels)
 	case d.Type == series.Summary:
 		p.summary(x, labels)
-	case p.names.rewrite:
+	default:
 		p.sample("", labels, "", "")
 		p.number(x)
-	default:
-		p.buf = append(p.buf, x.Text()...)
-		p.number(x)
 	}
-	if p.created && p.openMetrics && !p.v2 {
-		p.createdLine(x, labels)
-	}
+	p.createdLine(x, labels)
 }
 
 // number ends the line of a series that is one number.
@@ -197,11 +198,18 @@ func (p *page) number(x *series.Series) {
 	p.buf = append(p.buf, '\n')
 }
 
-// createdLine tells since when a series counts as OpenMetrics 1.0 has it: by a sample of its own.
+// createdLine tells since when a series counts as OpenMetrics 1.0 has it: by a sample of its own. Where names are not
+// rewritten the labels are the series' own.
 func (p *page) createdLine(x *series.Series, labels string) {
+	if !p.created || !p.openMetrics || p.v2 {
+		return
+	}
 	at := x.Started()
 	if at == 0 {
 		return
+	}
+	if !p.names.rewrite {
+		labels = x.Labels()
 	}
 	full := p.names.full
 	p.names.full = p.names.base
