@@ -28,7 +28,7 @@ type wire struct {
 	from, to int // b[from:to] is unread
 
 	readFn, askFn, pushFn func(uintptr) bool
-	peekFn                func(uintptr)
+	hungUpFn              func(uintptr)
 	gone                  bool
 	got                   int
 	rerr, werr            syscall.Errno
@@ -50,7 +50,7 @@ func (w *wire) init(c net.Conn, pool *buffers, timeout time.Duration) {
 	case *net.UnixConn:
 		w.raw, _ = s.SyscallConn()
 	}
-	w.readFn, w.askFn, w.pushFn, w.peekFn = w.rawRead, w.rawAsk, w.rawPush, w.rawPeek
+	w.readFn, w.askFn, w.pushFn, w.hungUpFn = w.rawRead, w.rawAsk, w.rawPush, w.hungUp
 }
 
 func (w *wire) unread() []byte { return w.b[w.from:w.to] }
@@ -287,32 +287,24 @@ func (w *wire) rawAsk(fd uintptr) bool {
 	return len(w.src) > 0 || w.werr != 0
 }
 
-// closed tells whether the other side has ended the connection, without reading. Bytes that nobody asked for are its farewell.
+// closed tells whether the other side has ended the connection, without reading.
 func (w *wire) closed() bool {
-	w.gone = true
-	if w.raw != nil {
-		_ = w.raw.Control(w.peekFn)
-		return w.gone
-	}
-	t, ok := w.conn.(*tls.Conn)
-	if !ok {
-		return false
-	}
-	if s, ok := t.NetConn().(syscall.Conn); ok {
-		if raw, err := s.SyscallConn(); err == nil {
-			_ = raw.Control(w.hungUp)
+	raw := w.raw
+	if t, ok := w.conn.(*tls.Conn); ok {
+		if s, ok := t.NetConn().(syscall.Conn); ok {
+			raw, _ = s.SyscallConn()
 		}
 	}
+	if raw == nil {
+		return false
+	}
+	w.gone = true
+	_ = raw.Control(w.hungUpFn)
 	return w.gone
 }
 
-func (w *wire) rawPeek(fd uintptr) {
-	var b [1]byte
-	_, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	w.gone = e != syscall.EAGAIN
-}
-
-// hungUp looks past what TLS may have sent for itself: session tickets.
+// hungUp looks past what TLS may have sent for itself: session tickets. The scheduler is told of this call, and should be: a
+// peek that it does not see costs as much, and with fifty clients on one processor made a third of the requests a second.
 func (w *wire) hungUp(fd uintptr) {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	_, err := unix.Poll(p, 0)
