@@ -62,7 +62,7 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 		w.arm(n)
 		events, errs = n.Events, n.Errors
 	}
-	w.look(changed)
+	w.look(n, changed)
 
 	net := time.NewTicker(poll)
 	defer net.Stop()
@@ -89,17 +89,25 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 		case <-settle:
 			settle = nil
 			w.arm(n)
-			w.look(changed)
+			w.look(n, changed)
 		case <-net.C:
-			w.look(changed)
+			w.look(n, changed)
 		}
 	}
 }
 
-func (w *Watcher) look(changed func()) {
-	if h := w.hash(); h != w.last {
+// look calls changed when a file is another than before. changed may have said Follow: then the new files are watched, and
+// looked at again, since they may have changed meanwhile.
+func (w *Watcher) look(n *fsnotify.Watcher, changed func()) {
+	for range 2 {
+		h := w.hash()
+		if h == w.last {
+			return
+		}
 		w.last = h
-		changed()
+		if changed(); n != nil {
+			w.arm(n)
+		}
 	}
 }
 

@@ -77,3 +77,47 @@ func TestWatcher_SeesWhatChangedBeforeItRan(t *testing.T) {
 		t.Error("a change between the first look and the watch was missed")
 	}
 }
+
+func TestWatcher_FollowsTheFilesThatItIsToldLater(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "a", "first"), filepath.Join(dir, "b", "second")
+	for _, file := range []string{first, second} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(file, text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first, "1")
+	log, _ := kittest.Logs(t)
+	w := New(first)
+	changes, done := make(chan struct{}, 10), make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(t.Context(), log, func() { w.Follow(first, second); changes <- struct{}{} })
+	}()
+	t.Cleanup(func() { <-done })
+	wait := func(what string) {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(10 * time.Second):
+			t.Fatal("no change seen: " + what)
+		}
+	}
+	write(first, "2")
+	wait("the first file")
+	kittest.Eventually(t, 10*time.Second, func() bool { // until its directory is watched too
+		write(second, time.Now().String())
+		select {
+		case <-changes:
+			return true
+		case <-time.After(200 * time.Millisecond):
+			return false
+		}
+	}, "a change of the second file")
+}
