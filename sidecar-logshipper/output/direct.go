@@ -173,6 +173,7 @@ const lookUp = 100 * time.Millisecond
 func (c *directConn) send(head, body []byte) error {
 	var failed error
 	for {
+		waited := false
 		err := c.raw.Write(func(fd uintptr) bool {
 			if head, failed = sendRaw(fd, head, syscall.MSG_MORE); len(head) == 0 && failed == nil {
 				body, failed = sendRaw(fd, body, 0)
@@ -181,8 +182,12 @@ func (c *directConn) send(head, body []byte) error {
 				return true
 			}
 			_ = c.SetWriteDeadline(time.Now().Add(lookUp))
+			waited = true
 			return false
 		})
+		if waited { // or the next Write, of this request or a later one, ends before it has begun
+			_ = c.SetWriteDeadline(time.Time{})
+		}
 		switch {
 		case failed == nil && err == nil:
 			return nil

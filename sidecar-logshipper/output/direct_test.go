@@ -122,6 +122,24 @@ func TestDirect_TakesAnAnswerThatComesBeforeAllIsRead(t *testing.T) {
 	}
 }
 
+func TestDirect_GoesOnWritingToAServerThatTookAWhile(t *testing.T) {
+	s := serve(t, func(conn net.Conn, _ *bufio.Reader, r *http.Request) bool {
+		<-time.After(3 * lookUp)
+		_, _ = io.Copy(io.Discard, r.Body)
+		reply(conn, fine)
+		return true
+	})
+	out := s.client(t, 20*time.Second)
+	for _, size := range []int{64 << 20, 10, 64 << 20} {
+		if err := out.out.Send(t.Context(), &Batch{Body: make([]byte, size), Records: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(s.accepted); got != 1 {
+		t.Errorf("%d connections", got)
+	}
+}
+
 func TestDirect_EndsWithItsContextWhereverItWaits(t *testing.T) {
 	for name, body := range map[string]int{"for the answer": 10, "for the server to read": 64 << 20} {
 		t.Run(name, func(t *testing.T) {
