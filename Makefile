@@ -62,11 +62,11 @@ images: build bin/$(ARCH)/demo ## three FROM scratch images, and their sizes; an
 
 e2e-docker: images ## rung 3: the Pod made of plain containers, and what the README does with docker
 	@examples/docker/run-pod.sh
-	@$(GO_TEST) -tags docker ./examples/docker/... | REQUIRE_REAL=1 $(TALLY)
+	@$(GO_TEST) -count=1 -tags docker ./examples/docker/... | REQUIRE_REAL=1 $(TALLY)
 
 e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one of its own)
 	@bash .ci/packages e2e
-	@KUBELAB='$(abspath $(KUBELAB))' $(GO_TEST) -tags e2e ./examples/e2e/... | REQUIRE_REAL=1 $(TALLY)
+	@KUBELAB='$(abspath $(KUBELAB))' $(GO_TEST) -count=1 -tags e2e ./examples/e2e/... | REQUIRE_REAL=1 $(TALLY)
 
 bench: bench-logshipper bench-ambassador bench-adapter ## rung 5: side by side with the peers, by hand
 
