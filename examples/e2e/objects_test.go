@@ -176,7 +176,7 @@ func remove(t *testing.T, name string) {
 
 func gone(t *testing.T, name string) {
 	t.Helper()
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, 150*time.Second, func() error {
 		if _, err := client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{}); err == nil {
 			return fmt.Errorf("Pod %s is still there", name)
 		}
