@@ -188,3 +188,23 @@ upstreams:
 		}
 	}
 }
+
+func TestTCP_IsEncryptedTowardsATLSUpstreamWithItsCertificate(t *testing.T) {
+	a := newIssuer(t)
+	host, pin := a.secured(t, "db.internal")
+	v := &secretVolume{dir: t.TempDir()}
+	v.swap(t, a.client(t, "app", time.Time{}))
+	address := kittest.FreeAddress(t)
+	configured(t, fmt.Sprintf(`
+listeners: [{address: %q, to: db}]
+upstreams:
+  db: {url: "tls://%[2]s", tls: {ca: %[3]s/ca.crt, cert: %[3]s/tls.crt, key: %[3]s/tls.key, san: db.internal, pins: [%[4]q]}}
+`, address, host, v.dir, pin))
+	c := dialed(t, address)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n") // bytes like others
+	got, err := io.ReadAll(c)
+	if err != nil || !strings.HasSuffix(string(got), "\r\n\r\napp") {
+		t.Errorf("%q %v", got, err)
+	}
+}
