@@ -116,7 +116,7 @@ func (m *model) note(what string) { m.log = append(m.log, what) }
 func (m *model) step() {
 	a := m.apps[m.rand.IntN(len(m.apps))]
 	name := filepath.Base(a.path)
-	switch n := m.rand.IntN(22); {
+	switch n := m.rand.IntN(24); {
 	case n < 6:
 		a.write(1 + m.rand.IntN(50))
 		m.note(name + " lines")
@@ -145,8 +145,10 @@ func (m *model) step() {
 		m.hide(a)
 	case n < 18:
 		m.fillState()
+	case n < 19:
+		m.truncateWhileHeld(a)
 	default:
-		mode := []string{"", "", "500", "429", "413", "reset", "lost answer", "partial"}[m.rand.IntN(8)]
+		mode := []string{"", "", "500", "429", "413", "reset", "lost answer", "partial", "hang"}[m.rand.IntN(9)]
 		m.sink.behave(mode)
 		m.note("sink " + mode)
 	}
@@ -189,6 +191,19 @@ func (m *model) removeWhileHeld(a *app) {
 	a.remove()
 	m.note(filepath.Base(a.path) + " delete")
 	m.awaitAll(a.whole)
+}
+
+// truncateWhileHeld empties a file whose lines have all arrived, without a copy, and lets it grow again, often past where it
+// was.
+func (m *model) truncateWhileHeld(a *app) {
+	m.sink.behave("")
+	m.freeState()
+	a.endPartial()
+	m.awaitAll(a.whole)
+	a.truncate()
+	m.note(filepath.Base(a.path) + " truncate")
+	a.write(m.rand.IntN(3000))
+	m.awaitAll(a.whole) // before it moves: what is at its place is what tells
 }
 
 // opened says that the program holds the file that is at path now.

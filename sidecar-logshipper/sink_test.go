@@ -23,6 +23,7 @@ type sink struct {
 
 	mu        sync.Mutex
 	mode      string
+	changed   chan struct{}          // closed and replaced when it is another
 	got       map[string][]time.Time // by record ID: when it was taken
 	order     []string               // first takes
 	texts     map[string]string      // what was taken last
@@ -34,7 +35,7 @@ type sink struct {
 const tooLarge = 40 << 10 // bytes that a sink in mode 413 takes
 
 func newSink(t *testing.T) *sink {
-	s := &sink{got: map[string][]time.Time{}, texts: map[string]string{}, documents: map[string]bool{}}
+	s := &sink{got: map[string][]time.Time{}, texts: map[string]string{}, documents: map[string]bool{}, changed: make(chan struct{})}
 	s.Server = httptest.NewUnstartedServer(s)
 	s.Config.ConnState = s.connection
 	s.Start()
@@ -62,12 +63,31 @@ func (s *sink) url() string { return strings.Replace(s.URL, "http://", "http+jso
 func (s *sink) behave(mode string) {
 	s.mu.Lock()
 	s.mode = mode
+	close(s.changed)
+	s.changed = make(chan struct{})
 	s.mu.Unlock()
+}
+
+// hang lets a request wait until the sink behaves otherwise, and says whether the client still does.
+func (s *sink) hang(r *http.Request) bool {
+	for {
+		s.mu.Lock()
+		mode, changed := s.mode, s.changed
+		s.mu.Unlock()
+		if mode != "hang" {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return false
+		}
+	}
 }
 
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	if err != nil || !s.hang(r) {
 		return
 	}
 	s.mu.Lock()

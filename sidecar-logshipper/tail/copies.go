@@ -1,8 +1,6 @@
 package tail
 
 import (
-	"errors"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,12 +152,8 @@ func (s *Set) findRest(l lost) (copyOf, source) {
 // half, or a rotated file that was copied. Names alone prove nothing and neither do equal heads: only a file that is named
 // like a rotation of another one, is younger, and has the same bytes as far as it goes, is held back, and only as long as
 // that stays true.
-func (s *Set) isCopy(f find.File) bool {
-	src, length, compressed, err := open(f.Path)
-	if err != nil { // being compressed, most likely: undecided until it can be read whole
-		return !errors.Is(err, fs.ErrPermission)
-	}
-	defer src.Close()
+func (s *Set) isCopy(f find.File, o opened) bool {
+	src, length, compressed := o.src, o.length, o.compressed
 	for _, g := range s.order {
 		if !related(f.Path, g.path, compressed) || f.Key.Birth < g.key.Birth {
 			continue

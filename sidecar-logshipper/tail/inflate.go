@@ -10,11 +10,18 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
 
 // open opens what a path holds, through the right inflater when it is compressed (told by its first bytes, not by its name).
 // size is that of the inflated bytes. A compressed file that is not complete yet is an error.
 func open(path string) (src source, size int64, compressed bool, err error) {
+	return openIf(path, true)
+}
+
+// openIf refuses what is compressed unless it is to be inflated.
+func openIf(path string, inflate bool) (src source, size int64, compressed bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, false, err
@@ -29,6 +36,9 @@ func open(path string) (src source, size int64, compressed bool, err error) {
 		}
 		return f, st.Size(), false, nil
 	}
+	if !inflate {
+		return nil, 0, true, errors.Join(fmt.Errorf("%s is compressed", path), f.Close())
+	}
 	in := &inflated{file: f, newReader: newReader}
 	size, err = in.length()
 	if err != nil {
@@ -37,16 +47,27 @@ func open(path string) (src source, size int64, compressed bool, err error) {
 	return in, size, true, nil
 }
 
-// compressedFile says that the path holds gzip or zstd data.
-func compressedFile(path string) bool {
-	f, err := os.Open(path)
+// opened is an open file, or what an open file inflates to.
+type opened struct {
+	src        source
+	length     int64
+	compressed bool
+}
+
+// openAs opens the file that f was, wherever its name leads by now.
+func openAs(f find.File, inflate bool) (opened, error) {
+	src, length, compressed, err := openIf(f.Path, inflate)
 	if err != nil {
-		return false
+		return opened{}, err
 	}
-	defer f.Close()
-	var magic [4]byte
-	n, _ := f.ReadAt(magic[:], 0)
-	return inflaterFor(magic[:n]) != nil
+	file, plain := src.(*os.File)
+	if !plain {
+		file = src.(*inflated).file
+	}
+	if st, err := find.StatOpen(file); err != nil || st.Key != f.Key {
+		return opened{}, errors.Join(errors.New("replaced"), err, src.Close())
+	}
+	return opened{src, length, compressed}, nil
 }
 
 func inflaterFor(magic []byte) func(io.Reader) (io.Reader, func(), error) {

@@ -42,7 +42,7 @@ func (s *Set) AwaitSaved(ctx context.Context, segments []Segment) error {
 		s.mu.Lock()
 		known, saved := true, s.saved
 		for i := range segments {
-			known = known && segments[i].Generation.saved == identitySaved
+			known = known && (segments[i].Generation.saved == identitySaved || len(segments[i].Chunk.Data) == 0)
 		}
 		s.dirty = s.dirty || !known
 		s.mu.Unlock()

@@ -118,10 +118,21 @@ func (s *Set) see(f find.File, input int) {
 	if t, ok := s.tombstones[f.Key]; ok && s.revive(f, t) {
 		return
 	}
-	if compressedFile(f.Path) || s.isCopy(f) { // compressed: only read where it holds the rest of a followed file
-		return
+	s.adoptUnlessCopy(f, f.Path, input, false) // what is compressed is only read where it holds the rest of a followed file
+}
+
+// adoptUnlessCopy looks and takes on through one handle: a file that is deleted meanwhile has its lines nowhere else.
+func (s *Set) adoptUnlessCopy(f find.File, path string, input int, inflate bool) {
+	o, err := openAs(f, inflate)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.report(explainOpen(err))
+	case err != nil: // gone, replaced, compressed or about to be: the next scan sees what is there then
+	case s.isCopy(f, o):
+		_ = o.src.Close()
+	default:
+		s.adopt(f, path, input, o)
 	}
-	s.adopt(f, f.Path, input)
 }
 
 func (s *Set) byKey(key find.Key) *Generation {
@@ -134,23 +145,14 @@ func (s *Set) byKey(key find.Key) *Generation {
 }
 
 // adopt starts a generation: from the beginning, whatever it holds.
-func (s *Set) adopt(f find.File, path string, input int) {
-	src, length, compressed, err := open(f.Path)
-	if err != nil {
-		s.report(explainOpen(err))
-		return
-	}
-	if st, err := find.Stat(f.Path); err != nil || st.Key != f.Key {
-		_ = src.Close() // replaced in this moment; the next scan sees what is there then
-		return
-	}
-	g := s.begin(f, path, input, src, length)
-	g.frozen = compressed
+func (s *Set) adopt(f find.File, path string, input int, o opened) {
+	g := s.begin(f, path, input, o.src, o.length)
+	g.frozen = o.compressed
 	if f.Path != path {
 		g.moved = time.Now()
 	}
 	s.update(func() { s.insert(g); s.activity = time.Now() })
-	s.log.Info("following file", "path", f.Path, "size_bytes", length)
+	s.log.Info("following file", "path", f.Path, "size_bytes", o.length)
 }
 
 // begin makes a generation that nothing was read of.
@@ -228,8 +230,8 @@ func (s *Set) adoptSiblings(path string, input int) {
 			continue
 		}
 		_, dead := s.tombstones[f.Key]
-		if s.byKey(f.Key) == nil && !dead && !s.isCopy(f) {
-			s.adopt(f, path, input)
+		if s.byKey(f.Key) == nil && !dead {
+			s.adoptUnlessCopy(f, path, input, true)
 		}
 	}
 }
