@@ -49,7 +49,7 @@ func newPacker(compression string) (packer, error) {
 		return packer{encoding: "gzip", compress: func(dst, body []byte) []byte { return gzipped(w, dst, body) }}, err
 	case "zstd":
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstdWindow),
-			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false)) // no checksum, as the C library does by default
 		return packer{encoding: "zstd", compress: func(dst, body []byte) []byte { return w.EncodeAll(body, dst[:0]) }}, err
 	default:
 		return packer{}, fmt.Errorf("unknown compression %q", compression)
