@@ -34,7 +34,7 @@ func OfDial(err error) Reason {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return TLSHandshakeFailed
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" { // crypto/tls: an alert of the other side
 		return TLSHandshakeFailed
 	}
 	switch {

@@ -2,6 +2,7 @@ package reason_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -43,6 +44,9 @@ func TestOfDial_NamesWhatTheKernelSaid(t *testing.T) {
 	ln.Close()
 	_, refused := net.Dial("tcp", addr)
 	_, noSocket := net.Dial("unix", filepath.Join(t.TempDir(), "none"))
+	client, server := net.Pipe()
+	go tls.Server(server, &tls.Config{}).Handshake() // has no certificate to show
+	alert := tls.Client(client, &tls.Config{ServerName: "a"}).Handshake()
 	late, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
 	defer cancel()
 	_, timeout := (&net.Dialer{}).DialContext(late, "tcp", addr)
@@ -54,6 +58,7 @@ func TestOfDial_NamesWhatTheKernelSaid(t *testing.T) {
 		{refused, reason.ConnectRefused},
 		{noSocket, reason.ConnectRefused},
 		{timeout, reason.ConnectTimeout},
+		{alert, reason.TLSHandshakeFailed},
 		{&net.DNSError{Err: "no such host"}, reason.DNSFailed},
 		{fmt.Errorf("dial: %w", &reason.Error{Reason: reason.QueueFull}), reason.QueueFull},
 		{errors.New("odd"), reason.ConnectFailed},
