@@ -84,7 +84,8 @@ func (d *direct) exchange(r *http.Request, body []byte) (*http.Response, error) 
 		return nil, err
 	}
 	answer.Body = &directBody{ReadCloser: answer.Body, done: func(whole bool) {
-		if stop() && whole && !answer.Close && !c.broken {
+		// What follows the answer would be taken for the next one's.
+		if stop() && whole && !answer.Close && !c.broken && c.in.Buffered() == 0 {
 			c.used, d.conn = time.Now(), c
 			return
 		}

@@ -107,6 +107,24 @@ func waitForEnd(t *testing.T, c *directConn) {
 	}
 }
 
+func TestDirect_TakesNoAnswerForAnotherRequests(t *testing.T) {
+	s := serve(t, func(conn net.Conn, _ *bufio.Reader, r *http.Request) bool {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil && r.ContentLength > 1 {
+			reply(conn, fine+fine) // one too many
+			return false
+		}
+		reply(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+		return false
+	})
+	out := s.client(t, 5*time.Second)
+	if err := out.out.Send(t.Context(), &Batch{Body: []byte("first"), Records: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if retry, ok := errors.AsType[*Retryable](out.out.Send(t.Context(), &Batch{Body: []byte("2"), Records: 1})); !ok || retry.Reason != "5xx" {
+		t.Errorf("the second request was answered with what the first had left: %v", retry)
+	}
+}
+
 func TestDirect_TakesAnAnswerThatComesBeforeAllIsRead(t *testing.T) {
 	release := make(chan struct{})
 	s := serve(t, func(conn net.Conn, _ *bufio.Reader, _ *http.Request) bool {
