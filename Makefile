@@ -71,7 +71,7 @@ e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one 
 bench: bench-logshipper bench-ambassador bench-adapter ## rung 5: side by side with the peers, by hand
 
 bench-logshipper bench-ambassador bench-adapter: bench-%: build
-	@bash .ci/packages real && go run ./bench/$*
+	@bash .ci/packages real && go run ./bench/$* $(ARGS)
 
 kind-demo: images ## the Pods on kind (KIND_NODE_IMAGE picks another node image)
 	@kind/demo.sh
