@@ -35,14 +35,6 @@ func NewBudget(now time.Time) *Budget {
 	return &Budget{last: now, slot: now.Unix(), floor: Floor}
 }
 
-// Request counts one request towards the budget.
-func (b *Budget) Request(now time.Time) {
-	b.mu.Lock()
-	b.advance(now)
-	b.recent[b.slot%slots]++
-	b.mu.Unlock()
-}
-
 // Count counts one request towards the budget, at the time of the last look at it: without a clock and a lock. Somebody must
 // Advance it each second.
 func (b *Budget) Count() { b.fresh.Add(1) }

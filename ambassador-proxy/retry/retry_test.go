@@ -9,7 +9,7 @@ func TestBudget_AllowsAFifthOfTheRequestsAndAFloor(t *testing.T) {
 	now := time.Unix(1000, 0)
 	b := NewBudget(now)
 	for range 1000 {
-		b.Request(now)
+		b.Count()
 	}
 	granted := 0
 	for range 1000 {
@@ -23,9 +23,14 @@ func TestBudget_AllowsAFifthOfTheRequestsAndAFloor(t *testing.T) {
 	if b.Take(now.Add(time.Second)) != true {
 		t.Error("the floor does not fill up again")
 	}
-	late := now.Add(11 * time.Second)
+	b.Count()
+	b.Advance(now.Add(2 * time.Second))
+	if got := b.recent[b.slot%slots]; got != 0 {
+		t.Errorf("%v requests in a second that has just begun", got)
+	}
+	late := now.Add(12 * time.Second)
 	if got := b.Tokens(late); got != Floor {
-		t.Errorf("after 11 s without requests %v tokens", got)
+		t.Errorf("after 10 s without requests %v tokens", got)
 	}
 }
 
