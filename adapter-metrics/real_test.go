@@ -1,14 +1,9 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -46,15 +41,16 @@ func TestRealPrometheus_ScrapesTheBinaryAndPromtoolFindsNothing(t *testing.T) {
 // TestRealPrometheus_ScrapesOverTLSWithAPassword uses one web configuration, the one that Prometheus itself would take.
 func TestRealPrometheus_ScrapesOverTLSWithAPassword(t *testing.T) {
 	kittest.NeedReal(t, "prometheus", "promtool")
-	dir, address := t.TempDir(), kittest.FreeAddress(t)
-	certificate(t, dir, "server")
-	certificate(t, dir, "scraper")
+	a, address := kittest.NewAuthority(t), kittest.FreeAddress(t)
+	dir := a.Dir
+	a.Issue("server", "server")
+	a.Issue("scraper", "scraper")
 	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	web := filepath.Join(dir, "web.yml")
-	write(t, web, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: scraper.crt\n  client_auth_type: RequireAndVerifyClientCert\n  min_version: TLS13\nbasic_auth_users:\n  prom: "+string(hash)+"\n")
+	write(t, web, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n  min_version: TLS13\nbasic_auth_users:\n  prom: "+string(hash)+"\n")
 	if out, err := exec.Command("promtool", "check", "web-config", web).CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
@@ -64,29 +60,8 @@ func TestRealPrometheus_ScrapesOverTLSWithAPassword(t *testing.T) {
 	if status, _ := kittest.Get("http://" + address + "/metrics"); status == http.StatusOK {
 		t.Error("answered without TLS")
 	}
-	prometheusShows(t, fmt.Sprintf("  scheme: https\n  tls_config: {ca_file: %[1]s/server.crt, cert_file: %[1]s/scraper.crt, key_file: %[1]s/scraper.key, server_name: server}\n"+
+	prometheusShows(t, fmt.Sprintf("  scheme: https\n  tls_config: {ca_file: %[1]s/ca.pem, cert_file: %[1]s/scraper.crt, key_file: %[1]s/scraper.key, server_name: server}\n"+
 		"  basic_auth: {username: prom, password: s3cret}\n  static_configs: [{targets: ['%[2]s']}]\n", dir, address), map[string]string{"up": "1", "app_db_pool_used": "3"})
-}
-
-// certificate writes NAME.crt and NAME.key, signed by itself.
-func certificate(t *testing.T, dir, name string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, name+".crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 }
 
 // prometheusShows starts a Prometheus with one job and returns when the queries have their values.

@@ -1,19 +1,12 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,58 +17,10 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-// issuer signs certificates in a test.
-type issuer struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newIssuer(t *testing.T) *issuer {
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: "issuer"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	a := &issuer{}
-	a.cert, a.key, a.pem, _ = a.sign(t, template)
-	return a
-}
-
-func (a *issuer) sign(t *testing.T, template *x509.Certificate) (cert *x509.Certificate, key *ecdsa.PrivateKey, certPEM, keyPEM []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber, template.NotBefore = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour)
-	if template.NotAfter.IsZero() {
-		template.NotAfter = time.Now().Add(time.Hour)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
-}
-
-// secured is a TLS server for name that asks for certificates of the issuer and answers whose it was shown.
-func (a *issuer) secured(t *testing.T, name string) (host string, pin string) {
-	cert, _, certPEM, keyPEM := a.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
+// secured is a TLS server for name that asks for certificates of the authority and answers whose it was shown.
+func secured(t *testing.T, a *kittest.Authority, name string) (host string, pin string) {
+	pair := a.Issue("server", name)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +29,7 @@ func (a *issuer) secured(t *testing.T, name string) (host string, pin string) {
 	})}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	sum := sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
 	return l.Addr().String(), base64.StdEncoding.EncodeToString(sum[:])
 }
 
@@ -114,17 +59,27 @@ func (v *secretVolume) swap(t *testing.T, files map[string][]byte) {
 	}
 }
 
-func (a *issuer) client(t *testing.T, name string, until time.Time) map[string][]byte {
-	_, _, certPEM, keyPEM := a.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	return map[string][]byte{"tls.crt": certPEM, "tls.key": keyPEM, "ca.crt": a.pem}
+// shown are the files of a client's certificate, which is good until then; zero: for an hour.
+func shown(t *testing.T, a *kittest.Authority, name string, until time.Time) map[string][]byte {
+	t.Helper()
+	a.Issue("client", name, func(c *x509.Certificate) { c.NotAfter = until })
+	files := map[string][]byte{}
+	for name, file := range map[string]string{"tls.crt": "client.crt", "tls.key": "client.key", "ca.crt": "ca.pem"} {
+		data, err := os.ReadFile(a.File(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = data
+	}
+	return files
 }
 
 func TestCertificates_RotateBySymlinkSwapForNewHandshakesWhileOldConnectionsLive(t *testing.T) {
-	a := newIssuer(t)
-	host, pin := a.secured(t, "shop.internal")
+	a := kittest.NewAuthority(t)
+	host, pin := secured(t, a, "shop.internal")
 	v := &secretVolume{dir: t.TempDir()}
 	expires := time.Now().Add(30 * time.Minute).Truncate(time.Second)
-	v.swap(t, a.client(t, "first", time.Time{}))
+	v.swap(t, shown(t, a, "first", time.Time{}))
 	pooled, fresh := kittest.FreeAddress(t), kittest.FreeAddress(t)
 	files := fmt.Sprintf("ca: %[1]s/ca.crt, cert: %[1]s/tls.crt, key: %[1]s/tls.key, san: shop.internal, pins: [%[2]q]", v.dir, pin)
 	admin, _, p := launched(t, fmt.Sprintf(`
@@ -138,7 +93,7 @@ upstreams:
 			t.Fatalf("h2 %v: the server saw %q", h2, got)
 		}
 	}
-	v.swap(t, a.client(t, "second", expires))
+	v.swap(t, shown(t, a, "second", expires))
 	seen := func(address string, h2 bool) string {
 		_, got := do(t, client(t, h2), "GET", "http://"+address, "")
 		return got
@@ -153,23 +108,23 @@ upstreams:
 	if _, metrics := kittest.Get("http://" + admin + "/metrics"); !strings.Contains(metrics, metric) {
 		t.Errorf("not in the metrics: %s", metric)
 	}
-	broken := a.client(t, "third", time.Time{})
+	broken := shown(t, a, "third", time.Time{})
 	broken["tls.crt"] = []byte("-----BEGIN CERTIFICATE-----\nhalf of it")
 	v.swap(t, broken)
 	kittest.Eventually(t, 20*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "new TLS files are broken") }, "word of the broken certificate")
 	if got := seen(fresh, false); got != "second" {
 		t.Errorf("after a broken certificate the server saw %q", got)
 	}
-	v.swap(t, a.client(t, "fourth", time.Time{}))
+	v.swap(t, shown(t, a, "fourth", time.Time{}))
 	kittest.Eventually(t, 20*time.Second, func() bool { return seen(fresh, false) == "fourth" }, "the repaired certificate")
 }
 
 func TestCertificates_APinOrANameThatDoesNotFitIsRefused(t *testing.T) {
-	a := newIssuer(t)
-	host, pin := a.secured(t, "shop.internal")
+	a := kittest.NewAuthority(t)
+	host, pin := secured(t, a, "shop.internal")
 	other := base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
 	v := &secretVolume{dir: t.TempDir()}
-	v.swap(t, a.client(t, "app", time.Time{}))
+	v.swap(t, shown(t, a, "app", time.Time{}))
 	for _, row := range []struct{ san, pin, word string }{
 		{"shop.internal", pin, ""},
 		{"other.internal", pin, "tls_verify_failed"},
@@ -190,10 +145,10 @@ upstreams:
 }
 
 func TestTCP_IsEncryptedTowardsATLSUpstreamWithItsCertificate(t *testing.T) {
-	a := newIssuer(t)
-	host, pin := a.secured(t, "db.internal")
+	a := kittest.NewAuthority(t)
+	host, pin := secured(t, a, "db.internal")
 	v := &secretVolume{dir: t.TempDir()}
-	v.swap(t, a.client(t, "app", time.Time{}))
+	v.swap(t, shown(t, a, "app", time.Time{}))
 	address := kittest.FreeAddress(t)
 	configured(t, fmt.Sprintf(`
 listeners: [{address: %q, to: db}]

@@ -55,9 +55,9 @@ func TestMetrics_ShowRetriesEjectionsNamesQueuesAndDrain(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "endpoints")
 	write(t, list, strings.TrimPrefix(s.URL, "http://")+"\n"+strings.TrimPrefix(well, "http://")+"\n")
 	address, narrow, egress, dark := kittest.FreeAddress(t), kittest.FreeAddress(t), kittest.FreeAddress(t), kittest.FreeAddress(t)
-	a := newIssuer(t)
+	a := kittest.NewAuthority(t)
 	v := &secretVolume{dir: t.TempDir()}
-	v.swap(t, a.client(t, "app", time.Time{}))
+	v.swap(t, shown(t, a, "app", time.Time{}))
 	admin, _, p := launched(t, fmt.Sprintf(`
 listeners:
   - {address: %q, to: shop}

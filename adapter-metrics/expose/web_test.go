@@ -2,17 +2,9 @@ package expose_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,6 +23,7 @@ import (
 type site struct {
 	t       *testing.T
 	dir     string
+	signs   *kittest.Authority // in dir
 	address string
 	log     *kittest.Buffer
 }
@@ -46,34 +39,6 @@ func (s *site) write(name, text string) {
 	}
 }
 
-// certificate writes NAME.crt and NAME.key, signed by itself and so its own authority.
-func (s *site) certificate(name string, sans ...string) tls.Certificate {
-	s.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: append(sans, "localhost"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.write(name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	s.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-	pair, err := tls.LoadX509KeyPair(filepath.Join(s.dir, name+".crt"), filepath.Join(s.dir, name+".key"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return pair
-}
-
 func hashed(t *testing.T, password string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -83,10 +48,15 @@ func hashed(t *testing.T, password string) string {
 	return string(h)
 }
 
+func newFiles(t *testing.T) *site {
+	a := kittest.NewAuthority(t)
+	return &site{t: t, dir: a.Dir, signs: a}
+}
+
 // newSite calls prepare to write the files, then listens.
 func newSite(t *testing.T, web string, prepare func(*site)) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir()}
+	s := newFiles(t)
 	prepare(s)
 	s.write("web.yml", web)
 	log, text := kittest.Logs(t)
@@ -150,7 +120,7 @@ func TestWebConfig_AsksForCredentialsOverPlainHTTP(t *testing.T) {
 
 func TestWebConfig_ShowsTheNewCertificateAndKeepsTheOldSettingsWhenTheNewAreBroken(t *testing.T) {
 	web := "tls_server_config: {cert_file: one.crt, key_file: one.key, min_version: TLS13}\nhttp_server_config: {http2: true, headers: {X-Frame-Options: deny}}\nbasic_auth_users: {prom: " + hashed(t, "a") + "}\n"
-	s := newSite(t, web, func(s *site) { s.certificate("one") })
+	s := newSite(t, web, func(s *site) { s.signs.Issue("one", "one") })
 	ask := func(password string) string {
 		t.Helper()
 		status, name, err := s.ask("https", "prom", password)
@@ -162,7 +132,7 @@ func TestWebConfig_ShowsTheNewCertificateAndKeepsTheOldSettingsWhenTheNewAreBrok
 	if status, _, _ := s.ask("http", "prom", "a"); status == 200 {
 		t.Error("plain HTTP is answered too")
 	}
-	s.certificate("two")
+	s.signs.Issue("two", "two")
 	s.write("web.yml", "tls_server_config: {cert_file: two.crt, key_file: two.key}\nbasic_auth_users: {prom: "+hashed(t, "b")+"}\n")
 	if got := ask("b"); got != "200 two <nil>" {
 		t.Error(got)
@@ -183,21 +153,13 @@ func TestWebConfig_ShowsTheNewCertificateAndKeepsTheOldSettingsWhenTheNewAreBrok
 }
 
 func TestWebConfig_WantsAClientCertificateOfItsAuthority(t *testing.T) {
-	var scraper, stranger, other tls.Certificate
-	web := "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [scraper]}\n"
+	var scraper, other tls.Certificate
+	web := "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [scraper]}\n"
 	s := newSite(t, web, func(s *site) {
-		s.certificate("server")
-		scraper, other, stranger = s.certificate("a", "scraper"), s.certificate("b", "other"), s.certificate("c", "scraper")
-		ca, err := os.ReadFile(filepath.Join(s.dir, "a.crt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		more, err := os.ReadFile(filepath.Join(s.dir, "b.crt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.write("ca.crt", string(ca)+string(more))
+		s.signs.Issue("server", "server")
+		scraper, other = s.signs.Issue("a", "scraper"), s.signs.Issue("b", "other")
 	})
+	stranger := kittest.NewAuthority(t).Issue("c", "scraper")
 	if status, _, err := s.ask("https", "", "", scraper); status != 200 {
 		t.Error(status, err)
 	}
@@ -209,8 +171,8 @@ func TestWebConfig_WantsAClientCertificateOfItsAuthority(t *testing.T) {
 }
 
 func TestCheckWebConfig_NamesWhatIsWrong(t *testing.T) {
-	s := &site{t: t, dir: t.TempDir()}
-	s.certificate("a")
+	s := newFiles(t)
+	s.signs.Issue("a", "a")
 	for web, want := range map[string]string{
 		"basic_auth_user: {}\n":                                    "did you mean",
 		"basic_auth_users: {prom: secret}\n":                       "htpasswd",

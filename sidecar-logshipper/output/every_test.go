@@ -140,18 +140,18 @@ func TestEveryOutput_ShowsTheClientCertificateThatRotatedWhileSending(t *testing
 		}
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel() // each waits for the watch on its files
-			dir, a := t.TempDir(), newAuthority(t)
-			server := a.issue(dir, "server.pem", "server.key", "server")
-			first := a.issue(dir, "client.pem", "client.key", "first")
-			files := tlsfile.Client{CA: dir + "/ca.pem", Cert: dir + "/client.pem", Key: dir + "/client.key"}
-			d := r.start(t, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: a.pool(), ClientAuth: tls.RequireAndVerifyClientCert}, files)
+			a := kittest.NewAuthority(t)
+			server := a.Issue("server", "server")
+			first := a.Issue("client", "first")
+			files := tlsfile.Client{CA: a.File("ca.pem"), Cert: a.File("client.crt"), Key: a.File("client.key")}
+			d := r.start(t, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: a.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}, files)
 			out := d.open(t)
 			out.ship("before")
 			d.has(t, []string{"before"})
 			if got := d.last().PeerCertificates[0]; !got.Equal(first.Leaf) {
 				t.Fatalf("shown %s", got.Subject)
 			}
-			second := a.issue(dir, "client.pem", "client.key", "second")
+			second := a.Issue("client", "second")
 			sent := []string{"before"}
 			kittest.Eventually(t, 10*time.Second, func() bool {
 				d.drop()
@@ -170,9 +170,9 @@ func TestEveryOutput_IsNotAcknowledgedByAServerThatMissesTheClientCertificate(t 
 			continue
 		}
 		t.Run(r.name, func(t *testing.T) {
-			dir, a := t.TempDir(), newAuthority(t)
-			server := a.issue(dir, "server.pem", "server.key", "server")
-			d := r.start(t, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: a.pool(), ClientAuth: tls.RequireAndVerifyClientCert}, tlsfile.Client{CA: dir + "/ca.pem"})
+			a := kittest.NewAuthority(t)
+			server := a.Issue("server", "server")
+			d := r.start(t, &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: a.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}, tlsfile.Client{CA: a.File("ca.pem")})
 			if err := d.open(t).send(t.Context(), []string{"secret"}); err == nil || len(d.messages()) > 0 {
 				t.Errorf("acknowledged by a server that refused the handshake: %v", err)
 			}

@@ -16,7 +16,7 @@ import (
 // rsyslogConfig listens on TCP, TLS and UDP and appends each message, as rsyslog has parsed it, to one file.
 const rsyslogConfig = `
 global(workDirectory=%[1]q maxMessageSize="64k" defaultNetstreamDriver="ptcp"
-  defaultNetstreamDriverCAFile="%[1]s/cert.pem" defaultNetstreamDriverCertFile="%[1]s/cert.pem" defaultNetstreamDriverKeyFile="%[1]s/key.pem")
+  defaultNetstreamDriverCAFile="%[1]s/server.crt" defaultNetstreamDriverCertFile="%[1]s/server.crt" defaultNetstreamDriverKeyFile="%[1]s/server.key")
 module(load="imtcp")
 module(load="imudp")
 template(name="parsed" type="string" string="%%syslogfacility%%.%%syslogseverity%% %%hostname%% %%app-name%% %%structured-data%% %%msg%%\n")
@@ -31,7 +31,7 @@ const syslogNGConfig = `@version: 3.38
 options { keep-hostname(yes); log-msg-size(65536); stats-freq(0); };
 source all {
   syslog(ip("127.0.0.1") port(%[2]s) transport("tcp"));
-  syslog(ip("127.0.0.1") port(%[3]s) transport("tls") tls(key-file("%[1]s/key.pem") cert-file("%[1]s/cert.pem") peer-verify(optional-untrusted)));
+  syslog(ip("127.0.0.1") port(%[3]s) transport("tls") tls(key-file("%[1]s/server.key") cert-file("%[1]s/server.crt") peer-verify(optional-untrusted)));
   syslog(ip("127.0.0.1") port(%[4]s) transport("udp") so-rcvbuf(4194304));
 };
 destination file { file("%[1]s/received" template("${FACILITY_NUM}.${LEVEL_NUM} ${HOST} ${PROGRAM} ${SDATA} ${MSG}\n")); };
@@ -71,8 +71,9 @@ func startSyslogNG(t *testing.T, dir, config string) {
 
 func (s syslogServer) open(t *testing.T) (dir string, ports map[string]string) {
 	t.Helper()
-	dir = t.TempDir()
-	newAuthority(t).issue(dir, "cert.pem", "key.pem", "syslog")
+	a := kittest.NewAuthority(t)
+	a.Issue("server", "syslog")
+	dir = a.Dir
 	ports = map[string]string{"tcp": kittest.FreePort(t), "tls": kittest.FreePort(t), "udp": kittest.FreePort(t)}
 	config := filepath.Join(dir, "server.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, s.config, dir, ports["tcp"], ports["tls"], ports["udp"]), 0o600); err != nil {

@@ -1,16 +1,9 @@
 package tlsfile
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,70 +14,15 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-// authority is a certificate authority made for one test.
-type authority struct {
-	t    *testing.T
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	dir  string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	a.cert = a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, &a.key.PublicKey)
-	a.write("ca.pem", "CERTIFICATE", a.cert.Raw)
-	return a
-}
-
-func (a *authority) sign(template *x509.Certificate, key *ecdsa.PublicKey) *x509.Certificate {
-	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent := a.cert
-	if parent == nil {
-		parent = template
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, _ := x509.ParseCertificate(der)
-	return cert
-}
-
-// issue writes name.crt and name.key.
-func (a *authority) issue(name string) tls.Certificate {
-	a.t.Helper()
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	cert := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}}, &key.PublicKey)
-	der, _ := x509.MarshalPKCS8PrivateKey(key)
-	crt, k := a.write(name+".crt", "CERTIFICATE", cert.Raw), a.write(name+".key", "PRIVATE KEY", der)
-	pair, err := tls.LoadX509KeyPair(crt, k)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return pair
-}
-
-func (a *authority) write(name, kind string, der []byte) string {
-	path := filepath.Join(a.dir, name)
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	return path
-}
-
 // server answers one handshake after the other and says who the client was.
-func (a *authority) server(name string) (address string, clients chan string) {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{a.issue(name)}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool})
+func server(t *testing.T, a *kittest.Authority, name string) (address string, clients chan string) {
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{a.Issue(name, name)}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: a.Pool()})
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
 	clients = make(chan string, 1)
 	done := make(chan struct{})
-	a.t.Cleanup(func() { l.Close(); <-done })
+	t.Cleanup(func() { l.Close(); <-done })
 	go func() {
 		defer close(done)
 		for {
@@ -116,10 +54,10 @@ func dial(t *testing.T, address string, config *tls.Config) error {
 }
 
 func TestConfig_VerifiesNameAuthorityAndPins(t *testing.T) {
-	a, stranger := newAuthority(t), newAuthority(t)
-	address, clients := a.server("db")
-	ca, other := filepath.Join(a.dir, "ca.pem"), filepath.Join(stranger.dir, "ca.pem")
-	sum := sha256.Sum256(a.cert.RawSubjectPublicKeyInfo)
+	a, stranger := kittest.NewAuthority(t), kittest.NewAuthority(t)
+	address, clients := server(t, a, "db")
+	ca, other := a.File("ca.pem"), stranger.File("ca.pem")
+	sum := sha256.Sum256(a.Cert.RawSubjectPublicKeyInfo)
 	pin, wrong := base64.StdEncoding.EncodeToString(sum[:]), base64.StdEncoding.EncodeToString(make([]byte, 32))
 	for _, row := range []struct {
 		name   string
@@ -158,15 +96,15 @@ func TestConfig_VerifiesNameAuthorityAndPins(t *testing.T) {
 }
 
 func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing.T) {
-	a := newAuthority(t)
-	address, clients := a.server("db")
-	a.issue("one")
+	a := kittest.NewAuthority(t)
+	address, clients := server(t, a, "db")
+	a.Issue("one", "one")
 	files := t.TempDir()
 	swap := func(version, cert string, broken bool) {
 		dir := filepath.Join(files, version)
 		_ = os.Mkdir(dir, 0o700)
 		for _, kind := range []string{"crt", "key"} {
-			data, _ := os.ReadFile(filepath.Join(a.dir, cert+"."+kind))
+			data, _ := os.ReadFile(a.File(cert + "." + kind))
 			if broken {
 				data = data[:len(data)/2]
 			}
@@ -179,7 +117,7 @@ func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing
 	for _, kind := range []string{"crt", "key"} {
 		_ = os.Symlink("..data/tls."+kind, filepath.Join(files, "tls."+kind))
 	}
-	s, err := New(Client{CA: filepath.Join(a.dir, "ca.pem"), Cert: filepath.Join(files, "tls.crt"), Key: filepath.Join(files, "tls.key")})
+	s, err := New(Client{CA: a.File("ca.pem"), Cert: filepath.Join(files, "tls.crt"), Key: filepath.Join(files, "tls.key")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +136,7 @@ func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing
 	if got := shown(); got != "one" {
 		t.Fatalf("the server saw %q, want one", got)
 	}
-	a.issue("two")
+	a.Issue("two", "two")
 	swap("..2", "two", false)
 	kittest.Eventually(t, 5*time.Second, func() bool { return shown() == "two" }, "the second certificate")
 	swap("..3", "two", true)
@@ -209,12 +147,12 @@ func TestWatch_ShowsTheNewCertificateAndKeepsTheOldWhenTheNewIsBroken(t *testing
 }
 
 func TestConfig_IsNotResumedByATicketThatIsReadAfterTheCertificateHasRotated(t *testing.T) {
-	a := newAuthority(t)
-	address, clients := a.server("db")
+	a := kittest.NewAuthority(t)
+	address, clients := server(t, a, "db")
 	for _, name := range []string{"one", "two"} {
-		a.issue(name)
+		a.Issue(name, name)
 	}
-	s, err := New(Client{CA: filepath.Join(a.dir, "ca.pem"), Cert: filepath.Join(a.dir, "one.crt"), Key: filepath.Join(a.dir, "one.key")})
+	s, err := New(Client{CA: a.File("ca.pem"), Cert: a.File("one.crt"), Key: a.File("one.key")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +164,7 @@ func TestConfig_IsNotResumedByATicketThatIsReadAfterTheCertificateHasRotated(t *
 	defer old.Close()
 	<-clients
 	for _, kind := range []string{"crt", "key"} {
-		if err := os.Rename(filepath.Join(a.dir, "two."+kind), filepath.Join(a.dir, "one."+kind)); err != nil {
+		if err := os.Rename(a.File("two."+kind), a.File("one."+kind)); err != nil {
 			t.Fatal(err)
 		}
 	}
