@@ -92,7 +92,6 @@ func (h *Handler) Write(w io.Writer, format expfmt.Format) error {
 	for _, f := range h.store.Families() {
 		p.family(f)
 	}
-	p.flush()
 	h.writeOwn(p, format)
 	if p.openMetrics {
 		p.buf = append(p.buf, "# EOF\n"...)
@@ -113,7 +112,7 @@ func (h *Handler) writeOwn(p *page, format expfmt.Format) {
 	if h.Created {
 		options = append(options, expfmt.WithCreatedLines())
 	}
-	enc := expfmt.NewEncoder(p.out, format, options...)
+	enc := expfmt.NewEncoder(p, format, options...)
 	before := ""
 	for _, f := range families {
 		// The Go runtime's go_memstats_alloc_bytes and …_bytes_total are one family's name in

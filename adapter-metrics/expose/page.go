@@ -56,6 +56,15 @@ func (p *page) flush() {
 	p.buf = p.buf[:0]
 }
 
+// Write implements io.Writer for what others encode: a small page goes out in one piece.
+func (p *page) Write(b []byte) (int, error) {
+	p.buf = append(p.buf, b...)
+	if len(p.buf) >= flushBytes {
+		p.flush()
+	}
+	return len(b), p.err
+}
+
 func (p *page) family(f *series.Family) {
 	list := f.List()
 	if p.err != nil || len(list) == 0 {
