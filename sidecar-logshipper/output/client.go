@@ -42,7 +42,6 @@ const defaultTimeout = 30 * time.Second
 // client posts bodies to one URL. One request is under way at a time.
 type client struct {
 	http      *http.Client
-	direct    *direct
 	url       string
 	config    HTTPConfig
 	headers   map[string]conf.Secret
@@ -73,12 +72,10 @@ func newClient(c HTTPConfig, path string, headers map[string]conf.Secret, env En
 	if err != nil {
 		return nil, err
 	}
-	proxy := httpproxy.FromEnvironment().ProxyFunc()
 	ctx, stop := context.WithCancel(context.Background())
 	k := &client{
-		http:   &http.Client{Transport: transport(files.Config(u.Hostname()), proxy), CheckRedirect: noRedirect},
-		direct: newDirect(proxy),
-		url:    u.String(), config: c, headers: headers, secrets: env.Secrets, packer: p,
+		http: &http.Client{Transport: transport(files.Config(u.Hostname())), CheckRedirect: noRedirect},
+		url:  u.String(), config: c, headers: headers, secrets: env.Secrets, packer: p,
 		scheme: "Bearer", token: c.Auth.Bearer,
 		stopWatch: stop, watching: make(chan struct{}),
 	}
@@ -93,11 +90,18 @@ func newClient(c HTTPConfig, path string, headers map[string]conf.Secret, env En
 // noRedirect keeps a 3xx as the answer: a body is not posted to where nobody configured it.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-func transport(tlsConfig *tls.Config, proxy func(*url.URL) (*url.URL, error)) *http.Transport {
+func transport(tlsConfig *tls.Config) *http.Transport {
+	proxy := httpproxy.FromEnvironment().ProxyFunc()
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	t := &http.Transport{
-		Proxy:               func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
-		DialContext:         dialer.DialContext,
+		Proxy: func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return wholeBodyConn{conn}, nil
+		},
 		TLSClientConfig:     tlsConfig,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConnsPerHost: 2,
@@ -131,14 +135,17 @@ func (c *client) do(ctx context.Context, method, target string, body []byte, fin
 	bodies := &wholeBodies{data: body}
 	defer bodies.wait()
 	defer cancel() // before wait: it is what ends a write that the destination does not read
-	request, err := http.NewRequestWithContext(ctx, method, target, nil)
+	request, err := http.NewRequestWithContext(ctx, method, target, bodies.next())
 	if err != nil {
 		return &Retryable{Reason: "request", Err: err}
 	}
+	request.ContentLength = int64(len(body))
+	request.GetBody = func() (io.ReadCloser, error) { return bodies.next(), nil }
 	if err := errors.Join(c.sign(request), finish(request)); err != nil {
+		_ = request.Body.Close()
 		return &Retryable{Reason: "auth", Err: err}
 	}
-	response, err := c.send(request, bodies)
+	response, err := c.http.Do(request)
 	if err != nil {
 		return networkError(err)
 	}
@@ -156,17 +163,6 @@ func (c *client) do(ctx context.Context, method, target string, body []byte, fin
 		return err
 	}
 	return check(answer)
-}
-
-// send goes directly where it can.
-func (c *client) send(r *http.Request, bodies *wholeBodies) (*http.Response, error) {
-	if c.direct != nil && c.direct.takes(r.URL) {
-		return c.direct.do(r, bodies.data)
-	}
-	r.ContentLength = int64(len(bodies.data))
-	r.Body = bodies.next()
-	r.GetBody = func() (io.ReadCloser, error) { return bodies.next(), nil }
-	return c.http.Do(r)
 }
 
 // maxAnswer bounds an answer in bytes: a bulk answer has some 200 bytes for each record of a batch.
@@ -204,9 +200,6 @@ func (c *client) close() error {
 	c.stopWatch()
 	<-c.watching
 	c.http.CloseIdleConnections()
-	if c.direct != nil {
-		c.direct.close()
-	}
 	return nil
 }
 

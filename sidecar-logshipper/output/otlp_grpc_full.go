@@ -29,7 +29,6 @@ func newGRPC(c *client) (exporter, error) {
 	if !ok {
 		return nil, errors.New("transport cannot speak HTTP/2")
 	}
-	c.direct = nil
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(true)

@@ -2,9 +2,28 @@ package output
 
 import (
 	"io"
+	"net"
 	"os"
 	"sync"
 )
+
+// net/http copies a request body in pieces of 32 KiB, one write(2) each. Where the body is a *wholeBody and the connection
+// a wholeBodyConn, what is left of it after the headers goes out in a single write; TLS connections take the usual way.
+
+// wholeBodyConn is a plain TCP connection that knows our body type.
+type wholeBodyConn struct{ net.Conn }
+
+// ReadFrom is what net/http ends up calling for a request body: on a limited reader around the body.
+func (c wholeBodyConn) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if b, ok := limited.R.(*wholeBody); ok {
+			n, err := b.WriteTo(c.Conn)
+			limited.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+}
 
 // wholeBodies hands out readers over the same bytes, one for each time that net/http sends the request (it does so again
 // when an idle connection turns out to be dead), and waits until none is used any more: then the bytes may be reused.
