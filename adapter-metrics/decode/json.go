@@ -2,7 +2,9 @@ package decode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -49,7 +51,7 @@ type jsonWalk struct {
 // frame is an object or array around the value.
 type frame struct {
 	start int // of its first byte behind the bracket
-	found map[string][]byte
+	found []found
 	index []byte
 }
 
@@ -185,7 +187,7 @@ func (d *jsonWalk) open() {
 		d.frames = d.frames[:len(d.frames)+1]
 		f := &d.frames[len(d.frames)-1]
 		f.start = d.at
-		clear(f.found)
+		f.found = f.found[:0]
 		return
 	}
 	d.frames = append(d.frames, frame{start: d.at})
@@ -264,7 +266,10 @@ func (d *jsonWalk) skip(c byte) bool {
 func (d *jsonWalk) text() ([]byte, error) {
 	d.at++
 	from := d.at
-	for escaped := false; d.at < len(d.doc); d.at++ {
+	for escaped := false; ; d.at++ {
+		if d.at += plain(d.doc[min(d.at, len(d.doc)):]); d.at >= len(d.doc) {
+			break
+		}
 		switch c := d.doc[d.at]; {
 		case c == '"':
 			s := d.doc[from:d.at]
@@ -284,6 +289,20 @@ func (d *jsonWalk) text() ([]byte, error) {
 	}
 	d.at = from
 	return nil, d.fail("a string without an end")
+}
+
+// plain is how many bytes of a string are neither quote, backslash nor control character, eight at a time: a word's byte is below
+// n when subtracting n borrows, and is x when their difference is below 1.
+func plain(s []byte) (n int) {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s)-n >= 8; n += 8 {
+		w := binary.LittleEndian.Uint64(s[n:])
+		quote, backslash := w^ones*'"', w^ones*'\\'
+		if found := ((w-ones*' ')&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & high; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
+		}
+	}
+	return n
 }
 
 // escape goes to the last byte of an escape.
@@ -339,44 +358,4 @@ func hex4(s []byte) rune {
 		return utf8.RuneError
 	}
 	return rune(v)
-}
-
-// Lookup implements sample.Fields by reading the object again, once for each name.
-func (d *jsonWalk) Lookup(up int, name string) ([]byte, bool) {
-	i := len(d.frames) - 1 - up
-	if i < 0 || d.doc[d.frames[i].start-1] != '{' {
-		return nil, false
-	}
-	f := &d.frames[i]
-	text, known := f.found[name]
-	if !known {
-		if f.found == nil {
-			f.found = map[string][]byte{}
-		}
-		s := &seek{name: name}
-		again := jsonWalk{doc: d.doc, at: f.start - 1, to: s}
-		_ = again.object(0) // a broken document is the outer walk's error
-		text = s.text
-		f.found[name] = text
-	}
-	return text, text != nil
-}
-
-// seek is the walk of a lookup: it keeps the scalar called name at the top.
-type seek struct {
-	name  string
-	depth int
-	here  bool
-	text  []byte
-}
-
-func (s *seek) Push(segment []byte) {
-	s.depth++
-	s.here = s.depth == 1 && string(segment) == s.name
-}
-func (s *seek) Pop() { s.depth-- }
-func (s *seek) Leaf(l *sample.Sample) {
-	if s.depth == 1 && s.here {
-		s.text = l.Text
-	}
 }

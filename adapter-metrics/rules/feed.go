@@ -65,7 +65,8 @@ func (f *Feed) Pop() {
 // Leaf takes the value that stands where the walk is.
 func (f *Feed) Leaf(s *sample.Sample) {
 	f.src.Samples.Add(1)
-	if m := f.known.find(f.key); m != nil && m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && s.Dist == nil && f.again(m, s) {
+	if m := f.known.find(f.key); m != nil && m.holds(s) {
+		f.again(m, s)
 		return
 	}
 	for ; f.walked < len(f.path); f.walked++ {
@@ -79,7 +80,7 @@ func (f *Feed) Leaf(s *sample.Sample) {
 		f.put(&o)
 	}
 	if f.steady && len(f.targets) > 0 {
-		f.known.put(&memo{key: string(f.key), kind: s.Kind, numeric: s.Numeric, targets: slices.Clone(f.targets), matched: matched})
+		f.known.put(f.key, memo{kind: s.Kind, numeric: s.Numeric, targets: slices.Clone(f.targets), beside: f.known.neighbours(f.targets, s), matched: matched})
 	}
 }
 
@@ -89,11 +90,8 @@ func (f *Feed) unmatched() {
 	}
 }
 
-// again does with a value what was done with the one before it at that path; false when a series is gone.
-func (f *Feed) again(m *memo, s *sample.Sample) bool {
-	if m.gone() {
-		return false
-	}
+// again does with a value what was done with the one before it at that path.
+func (f *Feed) again(m *memo, s *sample.Sample) {
 	if !m.matched && s.Numeric {
 		f.unmatched()
 	}
@@ -113,7 +111,6 @@ func (f *Feed) again(m *memo, s *sample.Sample) bool {
 		f.round.Again(t.x)
 		f.assign(t.x, rule, v)
 	}
-	return true
 }
 
 func (f *Feed) put(o *Outcome) {
@@ -136,6 +133,9 @@ func (f *Feed) put(o *Outcome) {
 	if o.Desc.Type == series.StateSet && o.Text != nil {
 		_ = f.round.SetState(family, o.Labels, o.Rule.States, string(o.Text)) // counted there
 		return
+	}
+	for _, l := range o.Labels {
+		f.steady = f.steady && len(l.Value) <= f.store.Limits().LabelBytes // each one that is cut is counted
 	}
 	x, err := f.round.Series(family, o.Labels...)
 	if err != nil {

@@ -175,13 +175,13 @@ func (w *Walk) rename(c *compiled, s *sample.Sample) {
 
 func (w *Walk) ruleLabels(c *compiled, s *sample.Sample) []sample.Label {
 	out := w.labels[:0]
-	for _, l := range c.labels {
+	for i := range c.labels {
+		l := &c.labels[i]
 		var value []byte
-		switch {
-		case l.field == "":
+		if l.field != "" {
+			value = l.lookup(s)
+		} else {
 			value = c.expand(l.template, s)
-		case s.Fields != nil:
-			value, _ = s.Fields.Lookup(l.up, l.field)
 		}
 		out = append(out, sample.Label{Name: l.name, Value: value})
 	}

@@ -1,0 +1,90 @@
+package rules_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+)
+
+// besides are labels of a sibling and of a value beside the parent.
+func besides() rules.Rule {
+	return rules.Rule{Match: "pools.*.n", Name: "n", Labels: map[string]string{"pool": ".pool", "zone": "..zone"}}
+}
+
+func TestFeed_FollowsNeighboursThatChange(t *testing.T) {
+	one := besides()
+	one.Match = "pools.n"
+	r := newRounds(t, series.Limits{}, one)
+	r.want(`{"zone":"x","pools":{"pool":"a","n":1}}`, map[string]float64{`n{pool="a",zone="x"} `: 1})
+	r.want(`{"zone":"x","pools":{"pool":"b","n":2}}`, map[string]float64{`n{pool="b",zone="x"} `: 2})
+	r.want(`{"pools":{"n":3,"pool":"b"},"zone":"y"}`, map[string]float64{`n{pool="b",zone="y"} `: 3})
+	r.want(`{"pools":{"n":4,"pool":"b"}}`, map[string]float64{`n{pool="b"} `: 4})
+	r.want(`{}`, map[string]float64{})
+	r.want(`{"pools":{"n":5,"pool":"b"}}`, map[string]float64{`n{pool="b"} `: 5})
+	r.want(`{"pools":{"n":6,"pool":"b"}}`, map[string]float64{`n{pool="b"} `: 6})
+}
+
+func TestFeed_KeepsRememberedArrayElementsApartWhenTheyMove(t *testing.T) {
+	r := newRounds(t, series.Limits{}, rules.Rule{Match: "*.n", Name: "n", Labels: map[string]string{"pool": ".pool"}})
+	for i := range 6 {
+		a, b := fmt.Sprintf(`{"pool":"a","n":1%d}`, i), fmt.Sprintf(`{"pool":"b","n":2%d}`, i)
+		if i%3 == 1 {
+			a, b = b, a
+		}
+		r.want("["+a+","+b+"]", map[string]float64{`n{pool="a"} `: float64(10 + i), `n{pool="b"} `: float64(20 + i)})
+	}
+}
+
+func TestFeed_CountsEachLabelThatIsCutAgain(t *testing.T) {
+	r := newRounds(t, series.Limits{LabelBytes: 3}, rules.Rule{Match: "*.n", Name: "n", Labels: map[string]string{"pool": ".pool"}})
+	for range 3 {
+		r.want(`[{"pool":"abcd","n":1}]`, map[string]float64{`n{pool="abc"} `: 1})
+	}
+	if got := gathered(t, r.store, "adapter_series_limited_total"); got != 3 {
+		t.Errorf("counted %v cut labels, want 3", got)
+	}
+}
+
+// pools is a document whose numbers are told apart by their neighbours, which stand before and behind them.
+func pools(n int) []byte {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"pool":"p%d","n":%d,"text":"some words","free":%d.5,"host":"h%d"}`, i, i, i, i)
+	}
+	return []byte(`{"zone":"x","pools":[` + strings.Join(list, ",") + `]}`)
+}
+
+func TestFeed_KnownSeriesWithLabelsOfNeighboursCostNoAllocation(t *testing.T) {
+	cost := func(n int) float64 {
+		r := newRounds(t, series.Limits{}, besides(), rules.Rule{Match: "pools.*.free", Name: "free", Labels: map[string]string{"host": ".host"}})
+		doc := pools(n)
+		r.round(string(doc))
+		return testing.AllocsPerRun(5, func() {
+			r.feed.Begin()
+			_ = decode.JSON(doc, r.feed)
+			r.feed.Commit()
+		})
+	}
+	if few, many := cost(10), cost(2000); many > few+1 {
+		t.Errorf("20 series: %v allocations a document, 4000: %v", few, many)
+	}
+}
+
+// BenchmarkFeed_Neighbours guards the cost of known series whose labels are the values beside them.
+func BenchmarkFeed_Neighbours(b *testing.B) {
+	r := newRounds(b, series.Limits{}, besides())
+	doc := pools(4000)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.feed.Begin()
+		if err := decode.JSON(doc, r.feed); err != nil {
+			b.Fatal(err)
+		}
+		r.feed.Commit()
+	}
+}
