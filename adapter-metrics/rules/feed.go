@@ -65,13 +65,16 @@ func (f *Feed) Pop() {
 // Leaf takes the value that stands where the walk is.
 func (f *Feed) Leaf(s *sample.Sample) {
 	f.src.Samples.Add(1)
+	if !s.Numeric && s.Metric == nil {
+		if f.follow(); !f.walk.wanted() {
+			return // as most texts; none of them is remembered
+		}
+	}
 	if m := f.known.find(f.key); m != nil && m.holds(s) {
 		f.again(m, s)
 		return
 	}
-	for ; f.walked < len(f.path); f.walked++ {
-		f.walk.Push(f.path[f.walked])
-	}
+	f.follow()
 	f.steady, f.targets = len(s.Labels) == 0 && s.Dist == nil, f.targets[:0]
 	matched := f.walk.Match(s, f.yield)
 	if !matched && (s.Numeric || s.Metric != nil) {
@@ -81,6 +84,13 @@ func (f *Feed) Leaf(s *sample.Sample) {
 	}
 	if f.steady && len(f.targets) > 0 {
 		f.known.put(f.key, memo{kind: s.Kind, numeric: s.Numeric, targets: slices.Clone(f.targets), beside: f.known.neighbours(f.targets, s), matched: matched})
+	}
+}
+
+// follow brings the walk to where the path is.
+func (f *Feed) follow() {
+	for ; f.walked < len(f.path); f.walked++ {
+		f.walk.Push(f.path[f.walked])
 	}
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
@@ -83,6 +84,12 @@ func (w *Walk) Path() [][]byte { return w.path }
 func (w *Walk) Reset() {
 	w.path, w.marks = w.path[:0], w.marks[:1]
 	w.active = appendNode(w.active[:0], w.set.trie.root)
+}
+
+// wanted reports whether a rule may match where the walk stands.
+func (w *Walk) wanted() bool {
+	here := w.active[w.marks[len(w.marks)-1]:]
+	return len(w.set.trie.regex) > 0 || slices.ContainsFunc(here, func(n *node) bool { return len(n.rules) > 0 })
 }
 
 // Match calls yield for each rule that gets the sample that stands where the walk is, and
