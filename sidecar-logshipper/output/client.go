@@ -97,10 +97,10 @@ func transport(tlsConfig *tls.Config) *http.Transport {
 		Proxy: func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				return wholeBodyConn{tcp}, nil
 			}
-			return wholeBodyConn{conn}, nil
+			return conn, err
 		},
 		TLSClientConfig:     tlsConfig,
 		TLSHandshakeTimeout: 10 * time.Second,

@@ -1,28 +1,62 @@
 package output
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
+	"unsafe"
 )
 
 // net/http copies a request body in pieces of 32 KiB, one write(2) each. Where the body is a *wholeBody and the connection
 // a wholeBodyConn, what is left of it after the headers goes out in a single write; TLS connections take the usual way.
 
 // wholeBodyConn is a plain TCP connection that knows our body type.
-type wholeBodyConn struct{ net.Conn }
+type wholeBodyConn struct{ *net.TCPConn }
 
 // ReadFrom is what net/http ends up calling for a request body: on a limited reader around the body.
 func (c wholeBodyConn) ReadFrom(r io.Reader) (int64, error) {
 	if limited, ok := r.(*io.LimitedReader); ok {
 		if b, ok := limited.R.(*wholeBody); ok {
-			n, err := b.WriteTo(c.Conn)
+			n, err := b.WriteTo(writer(c.send))
 			limited.N -= n
 			return n, err
 		}
 	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+	return io.Copy(struct{ io.Writer }{c.TCPConn}, r)
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// send writes by system calls that the runtime is not told of: they never block, but with a whole body take long enough that
+// it would hand the processor to another thread.
+func (c wholeBodyConn) send(p []byte) (n int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	waited := raw.Write(func(fd uintptr) bool {
+		for n < len(p) {
+			rest := p[n:]
+			m, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)), syscall.MSG_NOSIGNAL, 0, 0)
+			switch errno {
+			case 0:
+				n += int(m)
+			case syscall.EINTR:
+			case syscall.EAGAIN:
+				return false
+			default:
+				err = os.NewSyscallError("write", errno)
+				return true
+			}
+		}
+		return true
+	})
+	return n, errors.Join(err, waited)
 }
 
 // wholeBodies hands out readers over the same bytes, one for each time that net/http sends the request (it does so again
