@@ -132,12 +132,7 @@ func (h *Handler) writeOwn(p *page, format expfmt.Format) {
 // taken reports whether the app uses the name or one that belongs to it.
 func taken(s *series.Store, name string) bool {
 	base, _ := cutSuffix(name, "_total")
-	for _, suffix := range []string{"", "_total", "_created", "_bucket", "_sum", "_count"} {
-		if s.Has(base + suffix) {
-			return true
-		}
-	}
-	return false
+	return s.Has(base, "_total", "_created", "_bucket", "_sum", "_count")
 }
 
 func cutSuffix(s, suffix string) (string, bool) {

@@ -45,31 +45,42 @@ func (s *Store) Collect(ch chan<- prometheus.Metric) {
 	}
 	s.mu.RUnlock()
 	for _, src := range sources {
-		src.collect(ch)
+		src.collect(ch, &s.descs)
 	}
 	s.conflicts.mu.Lock()
 	defer s.conflicts.mu.Unlock()
-	d := prometheus.NewDesc("adapter_conflicts_total", "Samples refused because their metric conflicts with one that was there first, by metric.", []string{"metric"}, nil)
 	for name, n := range s.conflicts.byName {
-		ch <- counter(d, float64(n), name)
+		ch <- counter(s.descs.conflicts, float64(n), name)
 	}
 }
 
-func (src *Source) collect(ch chan<- prometheus.Metric) {
+// descs describe the metrics of Collect.
+type descs struct{ series, samples, unmatched, problems, limited, conflicts *prometheus.Desc }
+
+func newDescs() descs {
 	one := []string{"source"}
 	two := []string{"source", "reason"}
-	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("adapter_series", "Series served, by source.", one, nil), prometheus.GaugeValue, float64(src.Len()), src.name)
-	ch <- counter(prometheus.NewDesc("adapter_samples_total", "Samples decoded, by source.", one, nil), float64(src.Samples.Load()), src.name)
-	ch <- counter(prometheus.NewDesc("adapter_unmatched_total", "Samples that no rule wanted, by source.", one, nil), float64(src.Unmatched.Load()), src.name)
+	return descs{
+		series:    prometheus.NewDesc("adapter_series", "Series served, by source.", one, nil),
+		samples:   prometheus.NewDesc("adapter_samples_total", "Samples decoded, by source.", one, nil),
+		unmatched: prometheus.NewDesc("adapter_unmatched_total", "Samples that no rule wanted, by source.", one, nil),
+		problems:  prometheus.NewDesc("adapter_parse_errors_total", "Inputs that could not be used, by source and reason.", two, nil),
+		limited:   prometheus.NewDesc("adapter_series_limited_total", "Samples that met a limit, by source and the key of the limit; they were folded into the other series, cut or refused.", two, nil),
+		conflicts: prometheus.NewDesc("adapter_conflicts_total", "Samples refused because their metric conflicts with one that was there first, by metric.", []string{"metric"}, nil),
+	}
+}
+
+func (src *Source) collect(ch chan<- prometheus.Metric, d *descs) {
+	ch <- prometheus.MustNewConstMetric(d.series, prometheus.GaugeValue, float64(src.Len()), src.name)
+	ch <- counter(d.samples, float64(src.Samples.Load()), src.name)
+	ch <- counter(d.unmatched, float64(src.Unmatched.Load()), src.name)
 	src.mu.Lock()
 	defer src.mu.Unlock()
-	d := prometheus.NewDesc("adapter_parse_errors_total", "Inputs that could not be used, by source and reason.", two, nil)
 	for reason, n := range src.problems {
-		ch <- counter(d, float64(n), src.name, reason)
+		ch <- counter(d.problems, float64(n), src.name, reason)
 	}
-	d = prometheus.NewDesc("adapter_series_limited_total", "Samples that met a limit, by source and the key of the limit; they were folded into the other series, cut or refused.", two, nil)
 	for limit, n := range src.limited {
-		ch <- counter(d, float64(n), src.name, limit)
+		ch <- counter(d.limited, float64(n), src.name, limit)
 	}
 }
 

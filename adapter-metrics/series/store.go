@@ -79,6 +79,7 @@ type Store struct {
 	count     atomic.Int64 // series in all
 	members   atomic.Int64 // of all sets
 	conflicts conflicts
+	descs     descs
 }
 
 // New returns an empty store.
@@ -86,7 +87,7 @@ func New(o Options) *Store {
 	return &Store{
 		limits: o.Limits.withDefaults(), reserved: o.ReservedPrefix, buckets: defaultBuckets(),
 		families: map[string]*Family{}, index: map[string]*Series{}, sources: map[string]*Source{},
-		conflicts: conflicts{byName: map[string]uint64{}, notify: o.Refused},
+		conflicts: conflicts{byName: map[string]uint64{}, notify: o.Refused}, descs: newDescs(),
 	}
 }
 
@@ -223,10 +224,18 @@ func (s *Store) Families() []*Family {
 	return s.sorted
 }
 
-// Has reports whether a family of the app uses name, as its own or as one of its samples'.
-func (s *Store) Has(name string) bool {
+// Has reports whether a family of the app uses name, as its own or as one of its samples', or that with one of the suffixes.
+func (s *Store) Has(name string, suffixes ...string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if len(s.families) == 0 {
+		return false
+	}
+	for _, suffix := range suffixes {
+		if s.holder(name+suffix) != nil {
+			return true
+		}
+	}
 	return s.holder(name) != nil
 }
 
