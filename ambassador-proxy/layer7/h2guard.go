@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
@@ -24,9 +25,10 @@ type guard struct {
 	r, ok, w int
 	head     http1.Head
 	inBody   bool
-	begun    bool // the connection has said what it speaks
-	raw      bool // it speaks no HTTP/1.1, or not any more
-	over     bool // nothing more is taken
+	begun    bool                   // the connection has said what it speaks
+	raw      bool                   // it speaks no HTTP/1.1, or not any more
+	gather   atomic.Pointer[Gather] // of HTTP/2; nil: not that
+	over     bool                   // nothing more is taken
 
 	why    reason.Reason // a head was refused
 	detail string
@@ -59,7 +61,14 @@ func (g *guard) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if g.raw && g.ok == g.w {
-			return g.Conn.Read(p)
+			if g.gather.Load() == nil || len(p) >= len(g.b) {
+				return g.Conn.Read(p)
+			}
+			n, err := g.Conn.Read(g.b) // net/http reads the head of each frame apart
+			if g.r, g.ok, g.w = 0, n, n; n == 0 {
+				return 0, err
+			}
+			continue
 		}
 		if g.over {
 			return 0, g.drain()
@@ -78,6 +87,22 @@ func (g *guard) Read(p []byte) (int, error) {
 			g.refuse(reason.ClientTimeout, "no complete head in time")
 		}
 	}
+}
+
+// Write lets HTTP/2's frames gather.
+func (g *guard) Write(p []byte) (int, error) {
+	if to := g.gather.Load(); to != nil {
+		return to.Write(p)
+	}
+	return g.Conn.Write(p)
+}
+
+// Close closes behind what waits.
+func (g *guard) Close() error {
+	if to := g.gather.Load(); to != nil {
+		return to.Close()
+	}
+	return g.Conn.Close()
 }
 
 // begins starts the time of a head some of which has come.
@@ -133,8 +158,11 @@ func (g *guard) check() {
 	for g.ok < g.w && !g.over {
 		more := g.b[g.ok:g.w]
 		switch {
-		case g.raw || isPreface(more) && !g.begun:
+		case g.raw:
+			g.ok = g.w
+		case isPreface(more) && !g.begun:
 			g.raw, g.ok = true, g.w
+			g.gather.Store(NewGather(g.Conn, 0))
 		case len(more) < 4 && !g.begun:
 			return
 		case g.inBody:

@@ -60,7 +60,7 @@ func newClients(u *Upstream, i *idling, address, name string) *clients {
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              &http.Protocols{},
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: 10 * time.Second,
+			SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: stuckTime,
 			MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 4 << 20,
 		},
 	}
@@ -143,6 +143,9 @@ func (c *client) usable(now time.Time) bool {
 // rested tells whether the connection has been idle for as long as it is kept.
 func (c *client) rested(now time.Time) bool { return now.UnixNano()-c.used.Load() >= c.keep.Load() }
 
+// stuckTime is how long an upstream may take no byte of what is written to it.
+const stuckTime = 10 * time.Second
+
 // settleTime is how long others wait at most for the SETTINGS of a new connection: net/http believes in 100 streams before.
 const settleTime = 50 * time.Millisecond
 
@@ -171,6 +174,7 @@ func (c *clients) open(ctx context.Context, settled func()) (*client, error) {
 		settled()
 	})
 	if conn.multi {
+		conn.wire.gather.Store(layer7.NewGather(conn.wire.Conn, stuckTime))
 		timer := time.AfterFunc(settleTime, share)
 		conn.wire.heardOnce(c.scheme == "https", func() {
 			timer.Stop()

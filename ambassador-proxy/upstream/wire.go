@@ -6,13 +6,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 )
 
 // counted knows how many bytes were written: none since a request began means that it is safe to send it again.
 type counted struct {
 	net.Conn
 	written atomic.Int64
+	gather  atomic.Pointer[layer7.Gather] // of HTTP/2, once it is known to be that
 
 	raw    syscall.RawConn // nil when there is none
 	lookFn func(uintptr)   // bound once
@@ -78,9 +82,28 @@ func (c *counted) comesAgain() (tell func()) {
 }
 
 func (c *counted) Write(b []byte) (int, error) {
+	if to := c.gather.Load(); to != nil {
+		return to.Write(b)
+	}
 	n, err := c.Conn.Write(b)
 	c.written.Add(int64(n))
 	return n, err
+}
+
+// SetWriteDeadline is called twice a write by net/http; what gathers has its own.
+func (c *counted) SetWriteDeadline(t time.Time) error {
+	if c.gather.Load() != nil {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Close closes behind what waits.
+func (c *counted) Close() error {
+	if to := c.gather.Load(); to != nil {
+		return to.Close()
+	}
+	return c.Conn.Close()
 }
 
 // CloseWrite keeps the half-close of tunnels.
