@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -171,6 +172,9 @@ func (h *HTTP) get(ctx context.Context, address string, buf []byte) ([]byte, err
 	if response.StatusCode != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
 		return buf, &StatusError{Status: response.Status}
+	}
+	if n := response.ContentLength; n > 0 && n <= h.o.Limit {
+		buf = slices.Grow(buf, int(n)+1) // growing bit by bit takes five times that
 	}
 	return readAll(response.Body, buf, h.o.Limit)
 }
