@@ -53,6 +53,9 @@ func (c *call) head(response *http.Response) {
 			h[name] = nil
 		}
 	}
+	if _, ok := h["Content-Length"]; !ok && c.r.ProtoMajor >= 2 {
+		h["Content-Length"] = nil
+	}
 	if c.last {
 		h.Set("Connection", "close")
 	}
@@ -79,28 +82,35 @@ var errClient = errors.New("the client takes no more")
 
 const copyBytes = 16 << 10
 
+// copyBody flushes an answer whose length is not known as it comes. Over HTTP/1.1 its head goes first, so that net/http makes
+// chunks of the rest, which may have trailers.
 func (c *call) copyBody(response *http.Response, w *waiting) error {
 	c.s.streaming(1)
 	defer c.s.streaming(-1)
-	flush := response.ContentLength < 0
-	control := http.NewResponseController(c.w)
-	if flush {
-		_ = control.Flush()
-	}
 	buffer := c.s.buffers.Get().(*[copyBytes]byte)
 	defer c.s.buffers.Put(buffer)
+	if response.ContentLength >= 0 {
+		return c.copyTo(c.w, response.Body, w, buffer, func() {})
+	}
+	if c.r.ProtoMajor < 2 {
+		_ = http.NewResponseController(c.w).Flush()
+	}
+	f := &flushing{w: c.w, waits: c.r.ProtoMajor >= 2}
+	defer f.end()
+	return c.copyTo(f, response.Body, w, buffer, f.reads)
+}
+
+func (c *call) copyTo(to io.Writer, from io.Reader, w *waiting, buffer *[copyBytes]byte, reads func()) error {
 	for {
-		n, err := response.Body.Read(buffer[:])
+		reads()
+		n, err := from.Read(buffer[:])
 		w.moved()
 		c.s.moved()
 		if n > 0 {
-			if _, werr := c.w.Write(buffer[:n]); werr != nil {
+			if _, werr := to.Write(buffer[:n]); werr != nil {
 				return errClient
 			}
 			c.rec.BytesOut += int64(n)
-			if flush {
-				_ = control.Flush()
-			}
 		}
 		if err == io.EOF {
 			return nil
