@@ -1,6 +1,7 @@
 package series
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ type Source struct {
 	pulling sync.Mutex   // held from Begin to Commit
 	round   uint32
 	seen    []*Series // of the last round
+	spare   []*Series // room for the next one's
 
 	mu       sync.Mutex
 	problems map[string]uint64
@@ -91,7 +93,7 @@ type Pull struct {
 func (src *Source) Begin() *Pull {
 	src.pulling.Lock()
 	src.round++
-	return &Pull{src: src, scratch: src.scratch(), round: src.round, seen: make([]*Series, 0, len(src.seen))}
+	return &Pull{src: src, scratch: src.scratch(), round: src.round, seen: slices.Grow(src.spare, len(src.seen))}
 }
 
 // Series is Family.Series for a pull source, without the other series: past a limit
@@ -170,7 +172,8 @@ func (p *Pull) Commit() {
 			gone = append(gone, x)
 		}
 	}
-	src.seen = p.seen
+	clear(src.seen) // so that it holds no series that is gone
+	src.spare, src.seen = src.seen[:0], p.seen
 	src.store.remove(gone)
 	src.release(p.scratch)
 	src.pulling.Unlock()
