@@ -125,7 +125,6 @@ func (c *call) sendCopy(ctx context.Context) {
 		return
 	}
 	_, _ = io.Copy(io.Discard, a.response.Body)
-	a.wait.end()
-	a.response.Body.Close()
+	a.end()
 	a.endpoint.Report(c.outcome(a))
 }

@@ -108,7 +108,9 @@ func (g *Gather) write(p []byte) error {
 			g.mu.Lock()
 			g.err = err
 			g.mu.Unlock()
-			g.conn.Close() // so that who reads knows
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				g.conn.Close() // who reads would not know; a peer that has gone may have left a GOAWAY to read
+			}
 		}
 		return err
 	}

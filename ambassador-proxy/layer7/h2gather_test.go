@@ -3,9 +3,10 @@ package layer7
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,15 +75,17 @@ func TestGather_ClosesBehindWhatWaits(t *testing.T) {
 	}
 }
 
-func TestGather_ClosesTheConnectionOfAFailedWriteAndTellsTheNext(t *testing.T) {
-	s := &sink{err: io.ErrShortWrite}
-	g := NewGather(s, 0)
-	synctest.Test(t, func(*testing.T) {
-		_, _ = g.Write([]byte("x"))
-		synctest.Wait()
-	})
-	if _, err := g.Write([]byte("y")); !errors.Is(err, io.ErrShortWrite) || !s.closed {
-		t.Errorf("%v, closed %v", err, s.closed)
+func TestGather_TellsOfAFailedWriteWithTheNextAndClosesWhenThePeerIsStuck(t *testing.T) {
+	for fault, closes := range map[error]bool{syscall.EPIPE: false, os.ErrDeadlineExceeded: true} {
+		s := &sink{err: fault}
+		g := NewGather(s, time.Second)
+		synctest.Test(t, func(*testing.T) {
+			_, _ = g.Write([]byte("x"))
+			synctest.Wait()
+		})
+		if _, err := g.Write([]byte("y")); !errors.Is(err, fault) || s.closed != closes {
+			t.Errorf("%v: %v, closed %v", fault, err, s.closed)
+		}
 	}
 }
 

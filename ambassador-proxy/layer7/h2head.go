@@ -32,17 +32,16 @@ func (c *call) outgoing(ctx context.Context, body io.ReadCloser) *http.Request {
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // net/http would invent one
 	}
-	out := &http.Request{
-		Method: in.Method, URL: targetOf(in, &c.view), Host: in.Host, Header: h, ContentLength: in.ContentLength,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: body,
-	}
+	out := in.WithContext(ctx) // a copy
+	out.URL, out.Header, out.Body, out.RequestURI = targetOf(in, &c.view), h, body, ""
+	out.TransferEncoding, out.Trailer, out.TLS, out.Close = nil, nil, nil, false
 	if c.set.Host != "" {
 		out.Host = c.set.Host
 	}
 	if in.ContentLength == 0 {
 		out.Body = http.NoBody
 	}
-	return out.WithContext(ctx)
+	return out
 }
 
 // targetOf keeps the bytes of the target: what net/url would make of them is not what the app sent.

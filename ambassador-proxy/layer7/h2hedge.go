@@ -97,8 +97,7 @@ func (c *call) adopt(winner *racer, others []*racer, ends <-chan *racer) {
 	c.s.copies.Go(func() {
 		for range others {
 			if r := <-ends; r.attempt.response != nil {
-				r.attempt.wait.end()
-				r.attempt.response.Body.Close()
+				r.attempt.end()
 				r.attempt.endpoint.Report(r.call.outcome(r.attempt))
 			}
 		}

@@ -12,26 +12,21 @@ import (
 
 // news relays interim answers (RFC 9110, 15.2) of one try, as long as that runs: its connection's goroutine tells of them.
 type news struct {
-	c *call // nil: there is nobody to tell
+	c     *call // nil: there is nobody to tell
+	hooks httptrace.ClientTrace
 
 	mu    sync.Mutex
 	count int
 	ended bool
 }
 
-// news of a copy, of a race and for HTTP/1.0 interest nobody.
-func (c *call) news() *news {
+// of a call; those of a copy, of a race and for HTTP/1.0 interest nobody.
+func (n *news) of(ctx context.Context, c *call) context.Context {
 	if c.w == nil || c.racing || !c.r.ProtoAtLeast(1, 1) {
-		return &news{}
-	}
-	return &news{c: c}
-}
-
-func (n *news) trace(ctx context.Context) context.Context {
-	if n.c == nil {
 		return ctx
 	}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: n.got})
+	n.c, n.hooks.Got1xxResponse = c, n.got
+	return httptrace.WithClientTrace(ctx, &n.hooks)
 }
 
 func (n *news) got(code int, fields textproto.MIMEHeader) error {

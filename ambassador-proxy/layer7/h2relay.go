@@ -9,16 +9,11 @@ import (
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
-// relay passes an answer on: head, body as it comes, trailers. The upstream's body is closed after the try was cancelled,
-// never before: Close waits for a request body that may be open for ever (golang/go#80085).
+// relay passes an answer on: head, body as it comes, trailers.
 func (c *call) relay(ctx context.Context, a *attempt) {
 	response := a.response
 	c.rec.Status = response.StatusCode
-	defer func() {
-		a.wait.end()
-		c.cancel(nil)
-		response.Body.Close()
-	}()
+	defer a.end()
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		c.tunnel(a)
 		return

@@ -26,6 +26,15 @@ type attempt struct {
 	latency  time.Duration
 	stale    bool
 	wait     *waiting // of the answer's body
+	cancel   context.CancelFunc
+}
+
+// end of the answer. Its body is closed after the try was cancelled, never before: Close waits for a request body that may be
+// open for ever (golang/go#80085).
+func (a *attempt) end() {
+	a.wait.end()
+	a.cancel()
+	a.response.Body.Close()
 }
 
 // proxy tries until there is an answer to pass on, or a failure to tell.
@@ -107,8 +116,7 @@ func (c *call) repeatable(a *attempt) bool {
 // forget drops an answer that is not passed on.
 func (c *call) forget(a *attempt) {
 	if a.response != nil {
-		a.wait.end()
-		a.response.Body.Close()
+		a.end()
 		a.endpoint.Report(c.outcome(a))
 	}
 	c.tried = append(c.tried, a.endpoint)
@@ -209,17 +217,26 @@ func ofBody(fault error) *reason.Error {
 	return &reason.Error{Reason: reason.ClientBadRequest, Err: fault}
 }
 
-// send makes the outgoing request. Its timer goes on in a.wait when there is an answer.
+// flight is what one request to an endpoint needs while it is under way: one allocation.
+type flight struct {
+	waiting waiting
+	news    news
+	body    replayReader
+}
+
+// send makes the outgoing request. Its timer goes on in a.wait when there is an answer, and a.cancel is to be called then.
 func (c *call) send(ctx context.Context, a *attempt, fresh bool) Sent {
 	ctx, cancel := context.WithCancel(ctx)
-	w := newWaiting(c.set, c.r.ContentLength != 0, func(why reason.Reason) {
+	f := &flight{}
+	w, news, body := &f.waiting, &f.news, &f.body
+	body.b, body.wait = c.body, w
+	w.start(c.set, c.r.ContentLength != 0, func(why reason.Reason) {
 		cancel()
 		if why == reason.UpstreamTimeoutIdle && c.w != nil { // or the client does not read
 			_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now())
 		}
 	})
-	news := c.news()
-	out := c.outgoing(news.trace(ctx), c.body.reader(w))
+	out := c.outgoing(news.of(ctx, c), body)
 	response, sent, err := a.endpoint.RoundTrip(out, fresh)
 	news.end()
 	switch {
@@ -231,7 +248,7 @@ func (c *call) send(ctx context.Context, a *attempt, fresh bool) Sent {
 		response.Body.Close()
 		err = &reason.Error{Reason: reason.UpstreamBadResponse, Err: errors.New("status " + response.Status)}
 	}
-	a.response, a.err, a.wait = response, err, w
+	a.response, a.err, a.wait, a.cancel = response, err, w, cancel
 	if err != nil {
 		a.response = nil
 		if why := w.end(); why != reason.OK {
@@ -239,5 +256,5 @@ func (c *call) send(ctx context.Context, a *attempt, fresh bool) Sent {
 		}
 		cancel()
 	}
-	return sent // the exchange's cancel ends this context too
+	return sent
 }

@@ -28,15 +28,14 @@ const (
 	over
 )
 
-// newWaiting starts with a request that has a body, or with one that is sent at once.
-func newWaiting(set *Settings, body bool, cut func(reason.Reason)) *waiting {
-	w := &waiting{header: or(set.Header, time.Minute), idle: or(set.Idle, 5*time.Minute), cut: cut, phase: asking}
+// start with a request that has a body, or with one that is sent at once.
+func (w *waiting) start(set *Settings, body bool, cut func(reason.Reason)) {
+	w.header, w.idle, w.cut, w.phase = or(set.Header, time.Minute), or(set.Idle, 5*time.Minute), cut, asking
 	first := w.header
 	if body {
 		w.phase, first = sending, w.idle
 	}
 	w.timer = time.AfterFunc(first, w.expired)
-	return w
 }
 
 func (w *waiting) expired() {

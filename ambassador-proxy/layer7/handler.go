@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -30,7 +31,6 @@ type call struct {
 	tried    []Endpoint
 	racing   bool // one of several that are sent at once
 	last     bool // it asks for an upgrade, so that what follows on its connection is not checked
-	cancel   context.CancelCauseFunc
 }
 
 // ServeHTTP answers one request.
@@ -39,7 +39,7 @@ func (s *Std) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{s: s, w: w, r: r, grpc: strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")}
 	c.last = httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
 	c.view = viewOf(r)
-	c.rec = Record{Method: c.view.Method, Host: c.view.Host, Target: []byte(r.RequestURI), Start: time.Now()}
+	c.rec = Record{Method: c.view.Method, Host: c.view.Host, Target: bytesOf(r.RequestURI), Start: time.Now()}
 	defer func() {
 		s.moved()
 		s.requests.Add(-1)
@@ -64,11 +64,19 @@ func viewOf(r *http.Request) Request {
 	if !strings.HasPrefix(path, "/") && path != "*" { // absolute form
 		path = r.URL.EscapedPath()
 	}
-	v := Request{Method: []byte(r.Method), Host: []byte(r.Host), Path: []byte(path), Fields: headerFields(r.Header)}
+	v := Request{Method: bytesOf(r.Method), Host: bytesOf(r.Host), Path: bytesOf(path), Fields: headerFields(r.Header)}
 	if has {
-		v.Query = []byte(query)
+		v.Query = bytesOf(query)
 	}
 	return v
+}
+
+// bytesOf is a view into s, never nil: nobody changes it.
+func bytesOf(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
 type headerFields http.Header
@@ -76,7 +84,7 @@ type headerFields http.Header
 // Get returns the first value of a field.
 func (f headerFields) Get(lower string) []byte {
 	if v := http.Header(f).Values(lower); len(v) > 0 {
-		return []byte(v[0])
+		return bytesOf(v[0])
 	}
 	return nil
 }
@@ -93,10 +101,11 @@ func (c *call) serve() {
 	}
 	c.set, c.rec.Upstream = c.up.Settings(), c.up
 	c.upgrade = c.allowedUpgrade()
-	ctx, cancel := context.WithCancelCause(c.r.Context())
-	c.cancel = cancel
-	defer cancel(nil)
+	ctx := c.r.Context()
 	if limit := c.total(); limit > 0 && c.upgrade == "" {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
 		timer := time.AfterFunc(limit, func() { cancel(&reason.Error{Reason: reason.RequestTimeout}) })
 		defer timer.Stop()
 	}

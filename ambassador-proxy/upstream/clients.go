@@ -91,7 +91,11 @@ func (c *clients) roundTrip(req *http.Request, fresh bool) (*http.Response, laye
 	conn.used.Store(time.Now().UnixNano())
 	sent := layer7.Sent{Reused: reused}
 	if err == nil && !conn.multi {
-		conn.keep.Store(int64(c.idling.after(announced(response.Header.Get("Keep-Alive")))))
+		var keep time.Duration
+		if field := response.Header.Get("Keep-Alive"); field != "" {
+			keep = announced(field)
+		}
+		conn.keep.Store(int64(c.idling.after(keep)))
 	}
 	if err != nil {
 		sent.Nothing = refused(err) || !conn.multi && conn.wire.written.Load() == before
@@ -187,16 +191,20 @@ func (c *clients) open(ctx context.Context, settled func()) (*client, error) {
 	c.mu.Lock()
 	c.all = append(c.all, conn)
 	c.mu.Unlock()
-	cc.SetStateHook(func(*http.ClientConn) { c.changed(conn) })
+	if c.closed.Load() {
+		conn.closeIdle()
+	}
 	return conn, nil
 }
 
-// changed closes a connection whose last request has ended after its endpoint has gone. It is called with locks held, of ours
-// and of net/http.
-func (c *clients) changed(conn *client) {
-	if c.closed.Load() && conn.InFlight() == 0 {
-		go conn.Close()
-	}
+// closeIdle closes a connection when its last request has ended. Its endpoint has gone: a hook for all others would cost each
+// request some. It is called with locks held, of ours and of net/http.
+func (c *client) closeIdle() {
+	c.SetStateHook(func(*http.ClientConn) {
+		if c.InFlight() == 0 {
+			go c.Close()
+		}
+	})
 }
 
 // sweep closes connections that are dead, old or idle for too long; all that are idle once the endpoint is gone.
@@ -219,6 +227,11 @@ func (c *clients) sweep(now time.Time) {
 
 func (c *clients) close() {
 	c.closed.Store(true)
+	c.mu.Lock()
+	for _, conn := range c.all {
+		conn.closeIdle()
+	}
+	c.mu.Unlock()
 	c.sweep(time.Now())
 }
 
