@@ -30,6 +30,7 @@ const maxDepth = 128
 // offset; what stood before it has been yielded.
 func JSON(doc []byte, to Walker) error {
 	d := jsonWalk{doc: doc, to: to}
+	d.sample.Fields = &d
 	d.space()
 	if err := d.value(0); err != nil {
 		return err
@@ -79,7 +80,7 @@ func (d *jsonWalk) value(depth int) error {
 	case c == '"':
 		s, err := d.text()
 		if err == nil {
-			d.yield(sample.Sample{Text: s})
+			d.yield(s, 0, false)
 		}
 		return err
 	case c == '-' || c >= '0' && c <= '9':
@@ -92,7 +93,7 @@ func (d *jsonWalk) value(depth int) error {
 		if bytes.HasPrefix(d.doc[d.at:], []byte(w.word)) {
 			text := d.doc[d.at : d.at+len(w.word)]
 			if d.at += len(w.word); w.value >= 0 {
-				d.yield(sample.Sample{Text: text, Value: w.value, Numeric: true})
+				d.yield(text, w.value, true)
 			}
 			return nil
 		}
@@ -100,9 +101,9 @@ func (d *jsonWalk) value(depth int) error {
 	return d.fail("no value")
 }
 
-func (d *jsonWalk) yield(s sample.Sample) {
-	s.Fields = d
-	d.sample = s
+// yield fills the one sample in: most of it is the same for all values, and copying it would take longer than many a value.
+func (d *jsonWalk) yield(text []byte, v float64, numeric bool) {
+	d.sample.Path, d.sample.Text, d.sample.Value, d.sample.Numeric = nil, text, v, numeric
 	d.to.Leaf(&d.sample)
 }
 
@@ -126,7 +127,7 @@ func (d *jsonWalk) number() error {
 		v, err = strconv.ParseFloat(string(text), 64)
 		ok = err == nil // out of range is no number
 	}
-	d.yield(sample.Sample{Text: text, Value: v, Numeric: ok})
+	d.yield(text, v, ok)
 	return nil
 }
 

@@ -15,6 +15,7 @@ type Feed struct {
 	src     *series.Source
 	round   *series.Pull
 	path    [][]byte
+	samples uint64 // of the round
 	walked  int    // how much of path the walk has followed; it is asked only for what is not remembered
 	key     []byte // of path, for memos
 	known   memos
@@ -43,7 +44,11 @@ func (f *Feed) Begin() {
 }
 
 // Commit ends the round: series that it did not name vanish.
-func (f *Feed) Commit() { f.round.Commit() }
+func (f *Feed) Commit() {
+	f.src.Samples.Add(f.samples)
+	f.samples = 0
+	f.round.Commit()
+}
 
 // Push goes one segment down. The segment must stay as it is until Pop.
 func (f *Feed) Push(segment []byte) {
@@ -64,7 +69,7 @@ func (f *Feed) Pop() {
 
 // Leaf takes the value that stands where the walk is.
 func (f *Feed) Leaf(s *sample.Sample) {
-	f.src.Samples.Add(1)
+	f.samples++
 	if !s.Numeric && s.Metric == nil {
 		if f.follow(); !f.walk.wanted() {
 			return // as most texts; none of them is remembered

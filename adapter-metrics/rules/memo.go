@@ -104,9 +104,13 @@ func (m *memos) share(list []neighbour) []neighbour {
 }
 
 // lookup is the neighbour that a label is made of, which may be missing.
-func (l *label) lookup(s *sample.Sample) (text []byte) {
-	if s.Fields != nil {
-		text, _ = s.Fields.Lookup(l.up, l.field)
+func (l *label) lookup(s *sample.Sample) []byte {
+	if s.Fields == nil {
+		return nil
+	}
+	text, ok := s.Fields.Lookup(l.up, l.field)
+	if !ok {
+		return nil
 	}
 	return text
 }
