@@ -49,6 +49,20 @@ func TestFeed_CountsEachLabelThatIsCutAgain(t *testing.T) {
 	}
 }
 
+func TestFeed_MakesNoLabelOfANeighbourThatIsNotThere(t *testing.T) {
+	r := newRounds(t, series.Limits{}, rules.Rule{Match: "a.value", Name: "a", Labels: map[string]string{"unit": ".baseUnit", "other": ".other"}})
+	for range 2 {
+		r.feed.Begin()
+		if err := decode.Format("actuator")([]byte(`{"name":"a","baseUnit":"bytes","measurements":[{"statistic":"VALUE","value":1}]}`), r.feed); err != nil {
+			t.Fatal(err)
+		}
+		r.feed.Commit()
+		if got := r.store.Families()[0].List()[0].Text(); got != `a{unit="bytes"} ` {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 // pools is a document whose numbers are told apart by their neighbours, which stand before and behind them.
 func pools(n int) []byte {
 	list := make([]string, n)
