@@ -14,6 +14,7 @@ import (
 // have run, no longer. Writes must come one after another, and errors are told with a later one.
 type Gather struct {
 	conn  net.Conn
+	look  func()        // later, bound once
 	stuck time.Duration // without a byte taken, after which the connection is closed; 0: for ever
 
 	mu        sync.Mutex
@@ -33,7 +34,11 @@ const (
 var gathered = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // NewGather writes to conn.
-func NewGather(conn net.Conn, stuck time.Duration) *Gather { return &Gather{conn: conn, stuck: stuck} }
+func NewGather(conn net.Conn, stuck time.Duration) *Gather {
+	g := &Gather{conn: conn, stuck: stuck}
+	g.look = g.later
+	return g
+}
 
 func (g *Gather) Write(p []byte) (int, error) {
 	g.mu.Lock()
@@ -53,7 +58,7 @@ func (g *Gather) Write(p []byte) (int, error) {
 	g.scheduled = true
 	g.mu.Unlock()
 	if first {
-		go g.later()
+		go g.look()
 	}
 	return len(p), nil
 }
