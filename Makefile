@@ -52,7 +52,7 @@ test-real: ## rung 2: against real servers; installs Debian packages when run as
 	@REQUIRE_REAL=1 $(GO_TEST) -tags full -run 'Real_TheCollector.*GRPC' ./sidecar-logshipper/output | REQUIRE_REAL=1 $(TALLY)
 
 soak: ## the logshipper's model test with SEEDS seeds
-	@go test ./sidecar-logshipper -run Model -timeout 0 -seeds $(SEEDS)
+	@go test ./sidecar-logshipper -run Model -timeout 0 -parallel 6 -seeds $(SEEDS)
 
 images: build bin/$(ARCH)/demo ## three FROM scratch images, and their sizes; and the image of the example Pods' app
 	@for d in $(HELPERS) examples/demo; do \

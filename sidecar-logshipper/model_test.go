@@ -200,6 +200,7 @@ func (m *model) truncateWhileHeld(a *app) {
 	m.freeState()
 	a.endPartial()
 	m.awaitAll(a.whole)
+	kittest.Eventually(m.t, 20*time.Second, func() bool { return bytes.Count(m.deadLetters(), poisonous) >= m.poisoned() }, "the poisonous lines among the dead letters")
 	a.truncate()
 	m.note(filepath.Base(a.path) + " truncate")
 	a.write(m.rand.IntN(3000))
@@ -223,7 +224,7 @@ func (m *model) restart(start func()) {
 		m.note("KILL")
 		kill(m.proc)
 		// What it sent before may still be under way to a busy sink; what comes after this moment is from the next process.
-		kittest.Eventually(m.t, 10*time.Second, m.sink.drained, "the last request of the killed process to end")
+		m.sink.drain(m.t)
 		m.killed()
 	} else {
 		m.note("TERM")
@@ -366,14 +367,23 @@ func excused(first, again time.Time, excuses []excuse) bool {
 
 // judgeDeadLetters: each poisonous line is there, and nothing else.
 func (m *model) judgeDeadLetters() {
-	letters, _ := os.ReadFile(filepath.Join(m.dir, "state", "dead", "dead.jsonl"))
-	want := strings.Count(strings.Join(m.log, " "), "poison")
-	if got := bytes.Count(letters, []byte("POISON")); got < want {
+	letters := m.deadLetters()
+	if got, want := bytes.Count(letters, poisonous), m.poisoned(); got < want {
 		m.t.Errorf("%d dead letters for %d poisonous lines\n%s", got, want, letters)
 	}
 	for line := range bytes.Lines(letters) {
-		if !bytes.Contains(line, []byte("POISON")) {
+		if !bytes.Contains(line, poisonous) {
 			m.t.Errorf("a good line among the dead letters: %s", line)
 		}
 	}
 }
+
+var poisonous = []byte("POISON")
+
+func (m *model) deadLetters() []byte {
+	letters, _ := os.ReadFile(filepath.Join(m.dir, "state", "dead", "dead.jsonl"))
+	return letters
+}
+
+// poisoned is how many poisonous lines were written.
+func (m *model) poisoned() int { return strings.Count(strings.Join(m.log, " "), "poison") }

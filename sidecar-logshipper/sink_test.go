@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
 // sink is a destination that takes NDJSON and misbehaves on demand.
@@ -29,7 +30,7 @@ type sink struct {
 	texts     map[string]string      // what was taken last
 	accidents []time.Time            // taken, but the answer was lost
 	documents map[string]bool        // _id of those that came in bulk
-	conns     atomic.Int64           // open
+	open      sync.Map               // the addresses of those who are connected
 }
 
 const tooLarge = 40 << 10 // bytes that a sink in mode 413 takes
@@ -43,18 +44,32 @@ func newSink(t *testing.T) *sink {
 	return s
 }
 
-func (s *sink) connection(_ net.Conn, state http.ConnState) {
+func (s *sink) connection(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		s.conns.Add(1)
+		s.open.Store(c.RemoteAddr().String(), nil)
 	case http.StateClosed, http.StateHijacked:
-		s.conns.Add(-1)
+		s.open.Delete(c.RemoteAddr().String())
 	}
 }
 
-// drained says that nobody is connected, so that all that was ever sent has been taken or thrown away.
-func (s *sink) drained() bool {
-	return s.conns.Load() == 0
+// drain waits until all that was ever sent has been taken or thrown away.
+func (s *sink) drain(t *testing.T) {
+	t.Helper()
+	last, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kittest.Eventually(t, 10*time.Second, func() bool { // those who wait are accepted in turn
+		_, accepted := s.open.Load(last.LocalAddr().String())
+		return accepted
+	}, "the sink to accept connections")
+	_ = last.Close()
+	kittest.Eventually(t, 10*time.Second, func() bool {
+		empty := true
+		s.open.Range(func(any, any) bool { empty = false; return false })
+		return empty
+	}, "the last request to end")
 }
 
 // url is the --to that leads here.
