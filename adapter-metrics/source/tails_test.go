@@ -38,11 +38,17 @@ func (h *heard) Decode(p []byte) {
 
 func (h *heard) wait(t *testing.T, want map[string]int) {
 	t.Helper()
-	kittest.Eventually(t, 10*time.Second, func() bool {
+	have := func() string {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return fmt.Sprint(h.lines) == fmt.Sprint(want)
-	}, fmt.Sprintf("lines %v, have %v", want, h.lines))
+		return fmt.Sprint(h.lines)
+	}
+	defer func() {
+		if t.Failed() {
+			t.Log("have lines", have())
+		}
+	}()
+	kittest.Eventually(t, 10*time.Second, func() bool { return have() == fmt.Sprint(want) }, fmt.Sprint("lines ", want))
 }
 
 func appendTo(t *testing.T, file, text string) {
