@@ -3,8 +3,7 @@
 // the program under test runs on one core and the load on the other, and what counts is work per CPU-second of the
 // program under test (/proc/PID/stat): on two cores throughput alone measures the load generator.
 //
-// Scrapes come one after the other here, many a second, and the helper reads /proc and the Go runtime's metrics once a
-// second at most: about 0.5 ms that a scrape each 15 s pays in full. It weighs in small pages only.
+// Every scrape carries the helper's own page too (adapter_*, process_*, go_*): about 0.5 ms, which weighs in small pages.
 //
 //	go run ./bench/adapter [-rounds 3] [-seconds 2] [-case REGEXP] [-binary PATH]
 package main
