@@ -266,10 +266,10 @@ func TestOutputs_SendHeadersAndPasswordsFromFiles(t *testing.T) {
 
 func TestOutputs_GoThroughTheProxyOfTheEnvironment(t *testing.T) {
 	for _, row := range httpRows() {
+		if row.http2 {
+			continue // proxies forward HTTP/1; HTTP/2 goes through TLS tunnels
+		}
 		t.Run(row.name, func(t *testing.T) {
-			if row.http2 {
-				t.Skip("proxies forward HTTP/1; HTTP/2 goes through TLS tunnels")
-			}
 			proxy := newSink(t, row.read, nil, false, (*httptest.Server).Start)
 			t.Setenv("HTTP_PROXY", proxy.URL)
 			t.Setenv("NO_PROXY", "")
