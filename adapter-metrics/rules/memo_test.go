@@ -73,17 +73,8 @@ func pools(n int) []byte {
 }
 
 func TestFeed_KnownSeriesWithLabelsOfNeighboursCostNoAllocation(t *testing.T) {
-	cost := func(n int) float64 {
-		r := newRounds(t, series.Limits{}, besides(), rules.Rule{Match: "pools.*.free", Name: "free", Labels: map[string]string{"host": ".host"}})
-		doc := pools(n)
-		r.round(string(doc))
-		return testing.AllocsPerRun(5, func() {
-			r.feed.Begin()
-			_ = decode.JSON(doc, r.feed)
-			r.feed.Commit()
-		})
-	}
-	if few, many := cost(10), cost(2000); many > few+1 {
+	list := []rules.Rule{besides(), {Match: "pools.*.free", Name: "free", Labels: map[string]string{"host": ".host"}}}
+	if few, many := allocationsAgain(t, pools(10), list...), allocationsAgain(t, pools(2000), list...); many > few+1 {
 		t.Errorf("20 series: %v allocations a document, 4000: %v", few, many)
 	}
 }

@@ -51,18 +51,6 @@ func (h *heard) wait(t *testing.T, want map[string]int) {
 	kittest.Eventually(t, 10*time.Second, func() bool { return have() == fmt.Sprint(want) }, fmt.Sprint("lines ", want))
 }
 
-func appendTo(t *testing.T, file, text string) {
-	t.Helper()
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func tails(t *testing.T, pattern string, fromStart bool) *heard {
 	t.Helper()
 	h := &heard{lines: map[string]int{}}
@@ -76,30 +64,30 @@ func tails(t *testing.T, pattern string, fromStart bool) *heard {
 func TestTails_ReadEveryFileOfThePatternEachLineOnce(t *testing.T) {
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.log"), filepath.Join(dir, "two.log")
-	appendTo(t, one, "before\n")
+	grow(t, one, "before\n")
 	h := tails(t, filepath.Join(dir, "*.log*"), false)
-	appendTo(t, one, "a\nunfinis")
-	appendTo(t, two, "b\n")
+	grow(t, one, "a\nunfinis")
+	grow(t, two, "b\n")
 	h.wait(t, map[string]int{"a": 1, "b": 1})
-	appendTo(t, one, "hed\n")
+	grow(t, one, "hed\n")
 
 	if err := os.Rename(one, one+".1"); err != nil { // which the pattern names too
 		t.Fatal(err)
 	}
-	appendTo(t, one+".1", "late\n")
-	appendTo(t, one, "c\n")
+	grow(t, one+".1", "late\n")
+	grow(t, one, "c\n")
 	h.wait(t, map[string]int{"a": 1, "b": 1, "unfinished": 1, "late": 1, "c": 1})
 
 	if err := os.Truncate(two, 0); err != nil {
 		t.Fatal(err)
 	}
-	kittest.Eventually(t, 10*time.Second, func() bool { appendTo(t, two, "d\n"); h.mu.Lock(); defer h.mu.Unlock(); return h.lines["d"] > 0 }, "the truncated file to be read")
+	kittest.Eventually(t, 10*time.Second, func() bool { grow(t, two, "d\n"); h.mu.Lock(); defer h.mu.Unlock(); return h.lines["d"] > 0 }, "the truncated file to be read")
 }
 
 func TestTails_LeaveAFileThatNoNameLeadsToWithItsLastLine(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.log")
-	appendTo(t, file, "first\nno end")
+	grow(t, file, "first\nno end")
 	h := tails(t, filepath.Join(dir, "*.log"), true)
 	h.wait(t, map[string]int{"first": 1})
 	if err := os.Remove(file); err != nil {
@@ -111,7 +99,7 @@ func TestTails_LeaveAFileThatNoNameLeadsToWithItsLastLine(t *testing.T) {
 func TestTails_AreBounded(t *testing.T) {
 	dir := t.TempDir()
 	for i := range tailFiles + 5 {
-		appendTo(t, filepath.Join(dir, fmt.Sprintf("%d.log", i)), "x\n")
+		grow(t, filepath.Join(dir, fmt.Sprintf("%d.log", i)), "x\n")
 	}
 	log, text := kittest.Logs(t)
 	files := OpenTails(filepath.Join(dir, "*.log"), true, log)
