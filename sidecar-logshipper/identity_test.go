@@ -212,3 +212,27 @@ func TestFileWrittenAnewToTheSameLength_IsAnotherGeneration(t *testing.T) {
 		t.Errorf("%d IDs for %d generations", len(ids), len(files))
 	}
 }
+
+func TestFileRewrittenWhileDown_WithTheSameHeadArrivesWholeThoughTheLastAnswerWasLost(t *testing.T) {
+	dir, a := logDir(t)
+	banner := strings.Repeat("=", 2000) + "\n" // a head that tells nothing
+	begin := func() {
+		t.Helper()
+		if _, err := a.f.WriteString(banner); err != nil {
+			t.Fatal(err)
+		}
+		a.write(200)
+	}
+	s := newSink(t)
+	s.behave("lost answer")
+	to := strings.Replace(s.URL, "http://", "elasticsearch+http://", 1) + "/logs"
+	begin()
+	p := shipperTo(t, dir, "*.log", to)
+	s.awaitAll(t, a.whole)
+	kill(p)
+	a.truncate()
+	begin()
+	s.behave("")
+	shipperTo(t, dir, "*.log", to)
+	s.awaitAll(t, a.whole)
+}

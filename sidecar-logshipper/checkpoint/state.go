@@ -61,6 +61,9 @@ type Position struct {
 	Offset int64 `json:"offset"`
 	// Marker of the bytes before Offset: what tells "continue here" from "truncated and written again".
 	Marker Mark `json:"marker"`
+	// Sent is of the bytes from Offset on that had been read when this was saved. Their records may have arrived without our
+	// knowing, so what stands there now must be the same before it is sent under the same IDs.
+	Sent Mark `json:"sent,omitzero"`
 }
 
 // Mark is the xxhash64 of Len bytes.

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	headBytes   = 1024 // of which the head hash is made, at most
-	markerBytes = 256  // before a position, at most
+	headBytes   = 1024    // of which the head hash is made, at most
+	markerBytes = 256     // before a position, at most
+	sentBytes   = 4 << 20 // after a position, at most: a hole or an overlong line may be of any length
 )
 
 // source is what a generation is read from: an open file, or an inflated one.
@@ -76,4 +77,30 @@ func hasBytes(r io.ReaderAt, offset int64, want []byte) bool {
 	b := buf[:len(want)]
 	n, _ := r.ReadAt(b, offset-int64(len(b)))
 	return n == len(b) && bytes.Equal(b, want)
+}
+
+// sentMark hashes what stands in r between two offsets, or is zero when the bytes before to are not the ones that were read.
+func sentMark(r io.ReaderAt, from, to int64, tail []byte) checkpoint.Mark {
+	want := min(to-from, sentBytes)
+	sum, n := hashOf(r, from, want)
+	if n == 0 || n < want || !hasBytes(r, to, tail) {
+		return checkpoint.Mark{}
+	}
+	return checkpoint.Mark{Len: int(n), Sum: sum}
+}
+
+// hasSent says that the bytes of r after p are the ones that may have been sent when p was saved.
+func hasSent(r io.ReaderAt, p checkpoint.Position) bool {
+	if p.Sent.Len <= 0 {
+		return true
+	}
+	sum, n := hashOf(r, p.Offset, int64(p.Sent.Len))
+	return n == int64(p.Sent.Len) && sum == p.Sent.Sum
+}
+
+// hashOf is the xxhash64 of at most length bytes of r from off on, and how many there were.
+func hashOf(r io.ReaderAt, off, length int64) (uint64, int64) {
+	h := xxhash.New()
+	n, _ := io.Copy(h, io.NewSectionReader(r, off, length)) // what cannot be read is missing
+	return h.Sum64(), n
 }

@@ -207,6 +207,7 @@ func (s *Set) move(lane int, g *Generation, next int64, used []byte) {
 	c.read, c.stuckAt = next, -1
 	c.tail = append(c.tail[:0], used[max(0, len(used)-markerBytes):]...)
 	g.size = max(g.size, next)
+	s.dirty = true // Position.Sent
 }
 
 func (s *Set) stuck(lane int, g *Generation, size int64, phase int) {

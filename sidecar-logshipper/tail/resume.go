@@ -105,10 +105,11 @@ func (s *Set) findKey(e checkpoint.File) (f find.File, known bool) {
 	return find.File{}, false
 }
 
-// fits says that the bytes before each output's position are the ones it acknowledged.
+// fits says that the bytes before each output's position are the ones it acknowledged, and those after it the ones that it
+// may have been sent.
 func fits(e checkpoint.File, src source) bool {
 	for _, p := range e.Positions {
-		if !hasMarker(src, p) {
+		if !hasMarker(src, p) || !hasSent(src, p) {
 			return false
 		}
 	}
@@ -132,6 +133,7 @@ func (s *Set) restore(e checkpoint.File, src source, f find.File, size int64) *G
 	}
 	for _, name := range s.lanes {
 		p := e.Positions[name]
+		p.Sent = checkpoint.Mark{} // it will be what is read from now on
 		c := cursor{read: p.Offset, acked: p, stuckAt: -1}
 		if p.Marker.Len > 0 {
 			c.tail = make([]byte, p.Marker.Len)
@@ -194,7 +196,12 @@ func (s *Set) entry(g *Generation) checkpoint.File {
 		e.Now = g.now
 	}
 	for i, name := range s.lanes {
-		e.Positions[name] = g.cursors[i].acked
+		c := &g.cursors[i]
+		p := c.acked
+		if !g.frozen && !g.suspect && s.inputs[g.Input].Stream == "" { // the others are not rewritten
+			p.Sent = sentMark(g.src, p.Offset, c.read, c.tail)
+		}
+		e.Positions[name] = p
 	}
 	return e
 }
