@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,4 +107,44 @@ func TestNamedPipe_ThatAppearsLaterIsReadWithoutAReload(t *testing.T) {
 			s.noneTwice(t)
 		})
 	}
+}
+
+func TestGlob_TakesNothingOutOfAPipeItMatchesAndSaysHowToReadIt(t *testing.T) {
+	dir, a := logDir(t)
+	s := newSink(t)
+	named := filepath.Join(dir, "logs", "named.log")
+	p := shipper(t, dir, "*", s, "--path", named)
+	other := filepath.Join(dir, "logs", "other.log")
+	var writers []*os.File
+	for _, pipe := range []string{named, other} {
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w, err := os.OpenFile(pipe, os.O_RDWR|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		fmt.Fprintln(w, "through", filepath.Base(pipe))
+		writers = append(writers, w)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "logs", "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a.write(10)
+	s.awaitAll(t, append(a.whole, "through"))
+	for _, hint := range []string{"add --path " + other, "say --path unix:" + l.Addr().String()} {
+		kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), hint) }, hint)
+	}
+	stop(t, p)
+	if strings.Contains(p.Stderr.String(), "add --path "+named) {
+		t.Error("a pipe that is read was complained of")
+	}
+	_ = writers[1].SetReadDeadline(time.Now().Add(5 * time.Second))
+	if got, err := bufio.NewReader(writers[1]).ReadString('\n'); got != "through other.log\n" { // still there for whom it is meant
+		t.Errorf("the pipe that a glob matched holds %q, %v", got, err)
+	}
+	s.noneTwice(t)
 }

@@ -29,6 +29,26 @@ type File struct {
 	Links uint32
 }
 
+// NotAFile is the error of what exists and is no regular file.
+type NotAFile struct {
+	Path string
+	kind uint16 // S_IFMT of its mode
+}
+
+// Error says how it can be read, where it can. A glob is no order to read a pipe: what we take from it, nobody else gets.
+func (e *NotAFile) Error() string {
+	switch e.kind {
+	case unix.S_IFIFO:
+		return fmt.Sprintf("read %s: is a named pipe, which is read only where it is named without a glob (add --path %s, or exclude it)", e.Path, e.Path)
+	case unix.S_IFSOCK:
+		return fmt.Sprintf("read %s: is a socket, which is listened on only where it is named (say --path unix:%s if it is to be ours, or exclude it)", e.Path, e.Path)
+	}
+	return fmt.Sprintf("read %s: is not a regular file (exclude it)", e.Path)
+}
+
+// Pipe says that it is a named pipe.
+func (e *NotAFile) Pipe() bool { return e.kind == unix.S_IFIFO }
+
 const statMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 
 // Stat follows symbolic links: a link that is pointed elsewhere is another file. It refuses what is not a regular file.
@@ -58,8 +78,8 @@ func StatOpen(f *os.File) (File, error) {
 }
 
 func fromStatx(path string, st *unix.Statx_t) (File, error) {
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return File{}, fmt.Errorf("stat %s: not a regular file", path)
+	if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFREG {
+		return File{}, &NotAFile{Path: path, kind: kind}
 	}
 	f := File{
 		Path:     path,

@@ -2,12 +2,15 @@ package find
 
 import (
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
@@ -66,19 +69,29 @@ func TestKey_StaysWithARenameAndDiffersForANewFile(t *testing.T) {
 	}
 }
 
-func TestStat_FollowsASymlinkAndRefusesWhatIsNoFile(t *testing.T) {
+func TestStat_FollowsASymlinkAndSaysHowWhatIsNoFileCanBeRead(t *testing.T) {
 	dir := t.TempDir()
 	touch(t, dir+"/a")
 	if err := os.Symlink(dir+"/a", dir+"/link"); err != nil {
 		t.Fatal(err)
 	}
+	if err := unix.Mkfifo(dir+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", dir+"/socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	direct, _ := Stat(dir + "/a")
 	linked, err := Stat(dir + "/link")
 	if err != nil || linked.Key != direct.Key {
 		t.Errorf("the link has key %v, %v, want %v", linked.Key, err, direct.Key)
 	}
-	if _, err := Stat(dir); err == nil {
-		t.Error("a directory passed for a file")
+	for name, want := range map[string]string{dir: "not a regular file", dir + "/pipe": "add --path " + dir + "/pipe", dir + "/socket": "say --path unix:" + dir + "/socket"} {
+		if _, err := Stat(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 
@@ -117,3 +119,13 @@ func TestOpen_ReadsCompressedFilesByTheOffsetsWithin(t *testing.T) {
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
+
+func TestOpen_DoesNotWaitForTheWriterOfAPipe(t *testing.T) {
+	path := t.TempDir() + "/a.log" // it has taken the place of a file
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := open(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("%v", err)
+	}
+}

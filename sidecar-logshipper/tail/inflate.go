@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
@@ -22,7 +23,7 @@ func open(path string) (src source, size int64, compressed bool, err error) {
 
 // openIf refuses what is compressed unless it is to be inflated.
 func openIf(path string, inflate bool) (src source, size int64, compressed bool, err error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe that has taken its place must not hold us up
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -31,6 +32,9 @@ func openIf(path string, inflate bool) (src source, size int64, compressed bool,
 	newReader := inflaterFor(magic[:n])
 	if newReader == nil {
 		st, err := f.Stat()
+		if err == nil && !st.Mode().IsRegular() {
+			err = fmt.Errorf("open %s: not a regular file", path)
+		}
 		if err != nil {
 			return nil, 0, false, errors.Join(err, f.Close())
 		}

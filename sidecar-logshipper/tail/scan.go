@@ -29,6 +29,9 @@ func (s *Set) scan() {
 		}
 		for _, p := range paths {
 			f, err := find.Stat(p)
+			if special, ok := errors.AsType[*find.NotAFile](err); ok && !s.isStream(special) {
+				s.report(special)
+			}
 			if err == nil && !slices.ContainsFunc(found, func(m match) bool { return m.Path == p }) {
 				found = append(found, match{f, i})
 			}
@@ -56,6 +59,13 @@ func (s *Set) scan() {
 	s.scanned = started
 	s.mu.Unlock()
 	s.wake()
+}
+
+// isStream says that it is read as a stream, or is about to be: a pipe whose path stands in the configuration as it is.
+func (s *Set) isStream(special *find.NotAFile) bool {
+	return slices.ContainsFunc(s.inputs, func(in Input) bool {
+		return in.Stream == special.Path || in.Stream == "unix:"+special.Path || special.Pipe() && slices.Contains(in.Paths, special.Path)
+	})
 }
 
 func (s *Set) snapshotOrder() []*Generation {
