@@ -2,9 +2,12 @@ package output
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestWholeBodyConn_GoesOnWhereTheSocketWasFull(t *testing.T) {
@@ -62,11 +65,67 @@ func TestWholeBodyConn_TellsThatTheOtherSideHasLeft(t *testing.T) {
 	}
 	_ = server.(*net.TCPConn).SetLinger(0)
 	server.Close()
-	if _, err := (wholeBodyConn{client.(*net.TCPConn)}).send(make([]byte, 4<<20)); err == nil {
+	if _, err := (wholeBodyConn{client.(*net.TCPConn)}).send(make([]byte, 4<<20), 0); err == nil {
 		t.Error("no error")
 	}
 	_ = client.Close()
-	if n, err := (wholeBodyConn{client.(*net.TCPConn)}).send([]byte("x")); n != 0 || err == nil {
+	if n, err := (wholeBodyConn{client.(*net.TCPConn)}).send([]byte("x"), 0); n != 0 || err == nil {
 		t.Errorf("after Close: %d bytes, %v", n, err)
 	}
+}
+
+func TestWholeBodyConn_HoldsTheHeadOfARequestBackUntilItsBodyFollows(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	conn := wholeBodyConn{client.(*net.TCPConn)}
+	const head, body = "POST / HTTP/1.1\r\n\r\n", "body"
+	var got [64]byte
+	held := false
+	for i := 0; i < 20 && !held; i++ { // a test that does not get the processor for 200 ms is too late to see it
+		if n, err := conn.Write([]byte(head)); n != len(head) || err != nil {
+			t.Fatal(n, err)
+		}
+		held = queued(t, server.(*net.TCPConn)) == 0
+		if n, err := conn.send([]byte(body), 0); n != len(body) || err != nil {
+			t.Fatal(n, err)
+		}
+		if _, err := io.ReadFull(server, got[:len(head+body)]); err != nil || string(got[:len(head+body)]) != head+body {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if !held {
+		t.Error("the head left on its own")
+	}
+	if _, err := conn.Write([]byte(head)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := server.Read(got[:]); string(got[:n]) != head || err != nil {
+		t.Errorf("without a body came %q, %v", got[:n], err)
+	}
+}
+
+// queued is how many bytes wait to be read.
+func queued(t *testing.T, conn *net.TCPConn) (n int) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }), err); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
