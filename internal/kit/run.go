@@ -93,7 +93,7 @@ func newRunner[C any](p *process[C], args []string, loaded *conf.Loaded[C]) *run
 	r.reloadOK = gauge(p.Metrics+"_config_last_reload_successful", "Whether the last configuration that was offered is the one at work.")
 	r.reloadAt = gauge(p.Metrics+"_config_last_reload_success_timestamp_seconds", "When the configuration at work was loaded.")
 	r.env.Metrics.MustRegister(readBuild().metric(p.Metrics), r.reloadOK, r.reloadAt,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewGoCollector(), newProcessMetrics())
 	r.loadedNow()
 	if len(loaded.Links) > 0 {
 		r.env.Log.Warn("ignored variables that Kubernetes injects for a Service (set enableServiceLinks: false)", "names", loaded.Links)
