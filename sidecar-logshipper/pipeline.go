@@ -64,7 +64,7 @@ func newPipeline(c *config.Config, env kit.Env, spools string, from *checkpoint.
 	dead := deliver.NewDeadLetters(stateDir(c))
 	for i, out := range p.outs {
 		lane, err := deliver.NewLane(deliver.Config{
-			Index: i, Name: names[i], Set: p.set, Out: out, Routes: routes[i], Memory: memory, Compressed: c.Outputs[i].Compressed(), Known: p.set.AwaitSaved, Dead: dead, Tap: tap, Log: env.Log,
+			Index: i, Name: names[i], Set: p.set, Out: out, Routes: routes[i], Memory: memory, Window: deliver.WindowFor(int64(c.Memory), len(p.outs)), Compressed: c.Outputs[i].Compressed(), Known: p.set.AwaitSaved, Dead: dead, Tap: tap, Log: env.Log,
 		}, count.deliver)
 		if err != nil {
 			p.closeOutputs()

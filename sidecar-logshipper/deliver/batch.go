@@ -1,6 +1,6 @@
 // Package deliver brings what was read to the outputs: one Lane for each output, each at its own pace. A lane fills one batch
 // while it sends the other, with one request under way, which keeps the order; it sends each batch until it is answered
-// for, and only then moves the positions. The log files are the queue: while an output is away its lane simply stops reading.
+// for, and only then moves the positions. Where the answer comes later (output.Deferred), more batches are out meanwhile. The log files are the queue: while an output is away its lane simply stops reading.
 package deliver
 
 import (
@@ -31,6 +31,10 @@ const (
 // BatchMemory is what the batches of one output take of the memory budget, in bytes; less makes no progress.
 const BatchMemory = 2 * perByte * (batchBytes + tail.Margin)
 
+// WindowFor is how many batches each of so many outputs may have under way with a memory budget of so many bytes: each can use
+// up its share without waiting for the others.
+func WindowFor(memory int64, outputs int) int { return int(2 * memory / int64(outputs) / BatchMemory) }
+
 // batch is input as it was read, and its encoding.
 type batch struct {
 	raw      []byte // chunks point into it
@@ -49,7 +53,12 @@ type piece struct {
 	keep  []bool // nil: all
 }
 
-func newBatch() *batch { return &batch{raw: make([]byte, 0, batchBytes+tail.Margin)} }
+// buffer makes sure that there is one to read into.
+func (b *batch) buffer() {
+	if b.raw == nil {
+		b.raw = make([]byte, 0, batchBytes+tail.Margin)
+	}
+}
 
 func (b *batch) reset() {
 	b.raw, b.segments, b.pieces, b.body, b.records = b.raw[:0], b.segments[:0], b.pieces[:0], b.body[:0], 0

@@ -18,11 +18,18 @@ type health struct {
 	failing  time.Time // last failed attempt, zero after a success
 	lastErr  error
 	errCount int
+	waiting  bool // for the answer to a batch that the output has taken; who gives it knows how long it may take
 }
 
 func (h *health) progress(now time.Time) {
 	h.mu.Lock()
 	h.acked = now
+	h.mu.Unlock()
+}
+
+func (h *health) awaits(answer bool) {
+	h.mu.Lock()
+	h.waiting = answer
 	h.mu.Unlock()
 }
 
@@ -47,13 +54,14 @@ type Status struct {
 	Attempts     int    // failed in a row
 	BacklogBytes int64
 	LastAck      time.Time
+	waiting      bool
 }
 
 // Status reports the lane.
 func (l *Lane) Status() Status {
 	l.health.mu.Lock()
 	defer l.health.mu.Unlock()
-	s := Status{Name: l.Name, Failing: !l.health.failing.IsZero(), Attempts: l.health.errCount, BacklogBytes: l.Set.Backlog(l.Index), LastAck: l.health.acked}
+	s := Status{Name: l.Name, Failing: !l.health.failing.IsZero(), Attempts: l.health.errCount, BacklogBytes: l.Set.Backlog(l.Index), LastAck: l.health.acked, waiting: l.health.waiting}
 	if l.health.lastErr != nil {
 		s.Error = l.health.lastErr.Error()
 	}
@@ -63,7 +71,7 @@ func (l *Lane) Status() Status {
 // Live is nil, or says that the lane has something to deliver, is not retrying, and has not moved for a minute.
 func (l *Lane) Live(now time.Time) error {
 	s := l.Status()
-	if s.BacklogBytes == 0 || s.Failing {
+	if s.BacklogBytes == 0 || s.Failing || s.waiting {
 		if s.BacklogBytes == 0 {
 			l.health.progress(now)
 		}

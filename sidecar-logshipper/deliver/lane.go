@@ -25,6 +25,8 @@ type Config struct {
 	Routes []Route // by input
 	// Memory is shared by all lanes: what is read and not yet acknowledged.
 	Memory *semaphore.Weighted
+	// Window is how many batches may be under way where Out is an output.Deferred; the others have two, one of which is filled.
+	Window int
 	// Compressed says that the output packs each batch, which is worth waiting for a fuller one.
 	Compressed bool
 	// Known returns when the records of the segments may leave, because a resend would be known by their IDs; nil: at once.
@@ -49,11 +51,16 @@ type Lane struct {
 
 // NewLane makes a lane; Run starts it.
 func NewLane(c Config, count *Counters) (*Lane, error) {
-	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, 2)}
+	batches := 2
+	if _, ok := c.Out.(output.Deferred); ok {
+		batches = min(max(batches, c.Window), mostBatches)
+	}
+	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, batches)}
 	l.enc = encoder{out: c.Out, routes: c.Routes, count: count}
 	l.limit.Store(batchBytes)
-	l.idle <- newBatch()
-	l.idle <- newBatch()
+	for range batches {
+		l.idle <- &batch{}
+	}
 	l.health.progress(time.Now())
 	if r, ok := c.Out.(output.Resumable); ok {
 		if err := r.Resume(c.Set.Resumed(c.Index)); err != nil {
@@ -67,7 +74,14 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 func (l *Lane) Run(read, send context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { l.fillBatches(read) })
-	wg.Go(func() { l.sendBatches(send) })
+	wg.Go(func() {
+		if out, ok := l.Out.(output.Deferred); ok {
+			w := window{Lane: l, out: out}
+			w.run(send)
+			return
+		}
+		l.sendBatches(send)
+	})
 	wg.Wait()
 }
 
@@ -152,6 +166,7 @@ func (f *filler) begin(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	case b := <-f.idle:
+		b.buffer()
 		b.budget = int64(cap(b.raw)) * perByte
 		if f.Memory.Acquire(ctx, b.budget) != nil {
 			return false
@@ -180,7 +195,7 @@ func (f *filler) rest() {
 	f.busy, f.rests = time.Time{}, time.Now()
 	for range cap(f.idle) {
 		<-f.idle
-		f.idle <- newBatch()
+		f.idle <- &batch{}
 	}
 	debug.FreeOSMemory()
 }

@@ -75,17 +75,25 @@ type bench struct {
 
 func newBench(t testing.TB, out *lines, stages ...record.Stage) *bench {
 	t.Helper()
+	b := newBenchOf(t, out, 2, stages...)
+	b.out = out
+	return b
+}
+
+// newBenchOf has a budget for so many batches.
+func newBenchOf(t testing.TB, out output.Output, window int, stages ...record.Stage) *bench {
+	t.Helper()
 	dir := t.TempDir()
 	log, _ := kittest.Logs(t)
 	registry := prometheus.NewRegistry()
 	count := tail.NewCounters(registry)
-	b := &bench{dir: dir, out: out, memory: semaphore.NewWeighted(BatchMemory)}
+	b := &bench{dir: dir, memory: semaphore.NewWeighted(int64(window) * BatchMemory / 2)}
 	b.set = tail.New(tail.Config{
 		Inputs: []tail.Input{{Globs: find.Globs{Paths: []string{dir + "/*.log"}}, MaxLine: 1 << 20, Overlong: tail.OverlongTruncate}},
 		Lanes:  []string{"out"}, Log: log,
 	}, count, &checkpoint.State{})
 	lane, err := NewLane(Config{
-		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory,
+		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory, Window: window,
 		Dead: NewDeadLetters(dir + "/state"), Tap: NewTap(), Log: log,
 	}, NewCounters(registry, count.DroppedRecords, count.DroppedBytes))
 	if err != nil {
@@ -260,7 +268,7 @@ func TestPassThrough_AllocatesNothingPerLine(t *testing.T) {
 func TestCompressedOutput_WaitsLongerForAFullerBatch(t *testing.T) {
 	for compressed, want := range map[bool]time.Duration{false: flushAfter, true: flushPacked} {
 		f := filler{Lane: &Lane{Config: Config{Set: newBench(t, &lines{}).set, Compressed: compressed}}, flush: time.NewTimer(time.Hour)}
-		f.b = newBatch()
+		f.b = &batch{}
 		f.b.segments = make([]tail.Segment, 1)
 		if f.b.opened = time.Now().Add(-want / 2); f.due() {
 			t.Errorf("compressed %v: due after half of %s", compressed, want)
@@ -346,8 +354,8 @@ func TestLane_GivesItsMemoryBackWhenNothingHasComeForAWhile(t *testing.T) {
 		return n
 	}
 	l := &Lane{idle: make(chan *batch, 2)}
-	l.idle <- newBatch()
-	l.idle <- newBatch()
+	l.idle <- &batch{}
+	l.idle <- &batch{}
 	f := &filler{Lane: l}
 	used(f)
 	for _, c := range []struct {

@@ -24,21 +24,26 @@ func (l *Lane) sendBatches(ctx context.Context) {
 		if l.Known != nil && l.Known(ctx, b.segments) != nil || l.deliver(ctx, b) != nil {
 			continue // the process ends: what is left is read again by the next one
 		}
-		state := ""
-		if r, ok := l.Out.(output.Resumable); ok {
-			state = r.State()
-		}
-		l.Set.Acknowledge(l.Index, b.segments, state)
-		l.health.progress(time.Now())
-		l.recycle(b)
+		l.acknowledge(b)
 	}
+}
+
+// acknowledge moves the positions over a batch and gives its memory back.
+func (l *Lane) acknowledge(b *batch) {
+	state := ""
+	if r, ok := l.Out.(output.Resumable); ok {
+		state = r.State()
+	}
+	l.Set.Acknowledge(l.Index, b.segments, state)
+	l.health.progress(time.Now())
+	l.recycle(b)
 }
 
 func (l *Lane) recycle(b *batch) {
 	l.Memory.Release(b.budget)
 	l.count.InFlight.Sub(float64(b.budget))
 	if cap(b.raw) > batchBytes+tail.Margin {
-		*b = *newBatch()
+		b.raw = nil
 	}
 	b.reset()
 	l.idle <- b
@@ -126,13 +131,26 @@ func (l *Lane) partly(ctx context.Context, pieces []piece, p *output.Partial) er
 
 // send makes attempts until the answer is final: nil, too large, rejected, partial, or the end of ctx.
 func (l *Lane) send(ctx context.Context, b *output.Batch) error {
+	err := l.attempt(ctx, b, func() error { return l.Out.Send(ctx, b) }, backoff.Sleep)
+	if err == nil {
+		l.took(b)
+	}
+	return err
+}
+
+// took counts what the output has acknowledged.
+func (l *Lane) took(b *output.Batch) {
+	l.count.Records.WithLabelValues(l.Name).Add(float64(b.Records))
+	l.count.Bytes.WithLabelValues(l.Name).Add(float64(len(b.Body)))
+}
+
+// attempt tries, with sleeps between, until the answer is final.
+func (l *Lane) attempt(ctx context.Context, b *output.Batch, try func() error, sleep func(context.Context, time.Duration) error) error {
 	wait := backoff.New(retryFirst, retryMost)
 	for {
-		err := l.Out.Send(ctx, b)
+		err := try()
 		if err == nil {
 			l.health.succeeded()
-			l.count.Records.WithLabelValues(l.Name).Add(float64(b.Records))
-			l.count.Bytes.WithLabelValues(l.Name).Add(float64(len(b.Body)))
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -145,21 +163,33 @@ func (l *Lane) send(ctx context.Context, b *output.Batch) error {
 			}
 			return err
 		}
-		reason, after := "network", time.Duration(0)
-		var retryable *output.Retryable
-		if errors.As(err, &retryable) {
-			reason, after = retryable.Reason, retryable.After
-		}
-		if after == 0 {
-			after = wait.Next()
-		}
-		l.count.Retries.WithLabelValues(l.Name, reason).Inc()
-		l.health.failed(err, time.Now())
-		l.Log.Warn("output does not take a batch, will try again", "output", l.Name, "reason", reason, "error", err)
-		if err := backoff.Sleep(ctx, after); err != nil {
+		if err := sleep(ctx, l.retryAfter(err, wait)); err != nil {
 			return err
 		}
 	}
+}
+
+// retryAfter notes a failed attempt and says when to make the next.
+func (l *Lane) retryAfter(err error, wait *backoff.Backoff) time.Duration {
+	l.count.Retries.WithLabelValues(l.Name, reasonOf(err)).Inc()
+	l.complain(err)
+	var retryable *output.Retryable
+	if errors.As(err, &retryable) && retryable.After > 0 {
+		return retryable.After
+	}
+	return wait.Next()
+}
+
+func (l *Lane) complain(err error) {
+	l.health.failed(err, time.Now())
+	l.Log.Warn("output does not take a batch, will try again", "output", l.Name, "reason", reasonOf(err), "error", err)
+}
+
+func reasonOf(err error) string {
+	if retryable, ok := errors.AsType[*output.Retryable](err); ok {
+		return retryable.Reason
+	}
+	return "network"
 }
 
 func final(err error) bool {

@@ -50,6 +50,15 @@ type Resumable interface {
 	Resume(state string) error
 }
 
+// Deferred may be implemented by an Output whose destination takes a batch at once and answers for it later, so that the next
+// ones can leave meanwhile.
+type Deferred interface {
+	// Hand makes one attempt to hand a batch over, under the rules of Send and never at the same time. Where it returns no
+	// error, answer receives one value in the end: nil when the destination has taken responsibility, else why the batch has
+	// to be sent again. Nobody has to receive it.
+	Hand(ctx context.Context, b *Batch) (answer <-chan error, err error)
+}
+
 // Batch is one finished body.
 type Batch struct {
 	Body    []byte

@@ -23,18 +23,13 @@ type SplunkConfig struct {
 // Splunk posts HEC events to /services/collector/event. The file is the source, labels are indexed fields.
 type Splunk struct {
 	jsonLines
-	http     *client
-	indexers *indexers // nil: taken is enough
+	http *client
 }
 
 // NewSplunk makes the output; the network is not touched before Send.
 func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 	c.Compression = packing(c.Compression, c.URL, "gzip")
 	headers := map[string]conf.Secret{"Content-Type": "application/json"}
-	channel := newChannel()
-	if c.Ack {
-		headers["X-Splunk-Request-Channel"] = conf.Secret(channel)
-	}
 	h, err := newClient(c.HTTPConfig, "/services/collector/event", headers, env)
 	if err != nil {
 		return nil, err
@@ -43,11 +38,6 @@ func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 		h.scheme, h.token = "Splunk", c.Token
 	}
 	s := &Splunk{http: h}
-	if c.Ack {
-		if s.indexers, err = newIndexers(h, channel, c.AckTimeout.D()); err != nil {
-			return nil, errors.Join(err, h.close())
-		}
-	}
 	event := &keys{Message: "message", Level: "level", clock: epoch()}
 	s.layout = func(source *record.Source) layout {
 		head := c.appendEnvelope([]byte(`{"time":`+epoch().mark), env.Labels, source)
@@ -118,32 +108,39 @@ const (
 	hecAckDisabled    = 14
 )
 
-// Send posts one body. A refusal that names the event is not bisected: the events before it have been indexed.
+// Send posts one body.
 func (s *Splunk) Send(ctx context.Context, b *Batch) error {
-	var taken hecAnswer
-	err := s.http.post(ctx, b.Body, func(body []byte) error {
+	_, err := s.post(ctx, b)
+	return err
+}
+
+// post makes one attempt. A refusal that names the event is not bisected: the events before it have been indexed.
+func (s *Splunk) post(ctx context.Context, b *Batch) (taken hecAnswer, err error) {
+	err = s.http.post(ctx, b.Body, func(body []byte) error {
 		_ = json.Unmarshal(body, &taken) // some that speak the protocol answer nothing
 		return nil
 	})
-	if err == nil && s.indexers != nil {
-		return s.indexers.await(ctx, taken)
-	}
 	if _, ok := errors.AsType[*Rejected](err); !ok {
-		return err
+		return taken, err
 	}
+	return taken, refusedBy(s.http.refusal, b.Records, err)
+}
+
+// refusedBy tells a refusal of the configuration, of one event, and of the batch.
+func refusedBy(refusal []byte, records int, err error) error {
 	var answer hecAnswer
-	if json.Unmarshal(s.http.refusal, &answer) != nil {
+	if json.Unmarshal(refusal, &answer) != nil {
 		return err
 	}
 	switch answer.Code {
 	case hecIncorrectIndex, hecChannelMissing, hecInvalidChannel, hecAckDisabled:
 		return &Retryable{Reason: "status", Err: err}
 	}
-	if answer.Event == nil || *answer.Event < 0 || *answer.Event >= b.Records {
+	if answer.Event == nil || *answer.Event < 0 || *answer.Event >= records {
 		return err
 	}
 	partial := &Partial{Rejected: []RejectedItem{{Index: *answer.Event, Reason: answer.Text}}, Err: err}
-	for i := *answer.Event + 1; i < b.Records; i++ {
+	for i := *answer.Event + 1; i < records; i++ {
 		partial.Retry = append(partial.Retry, i)
 	}
 	return partial
