@@ -52,9 +52,11 @@ type running struct {
 	src     *series.Source
 	pull    *pull       // or nil
 	ears    []*listener // of a source that pushes
-	decoder lineDecoder // that the ears feed
+	decoder lineDecoder // that the ears or the follower feed
 	stop    context.CancelFunc
 	done    sync.WaitGroup // what stop ends
+
+	follower source.Follower // of log files; before launch that of the source before this one
 }
 
 func start(ctx context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
@@ -213,7 +215,8 @@ func (p *pipeline) launch(r *running) {
 		r.done.Go(func() { r.pull.repeat(ctx, every, p.env.Log) })
 	}
 	if r.plan.follow != nil {
-		r.done.Go(func() { r.plan.follow(ctx, r.decoder) })
+		r.follower = r.plan.follow(r.follower)
+		r.done.Go(func() { r.follower.Run(ctx, r.decoder) })
 	}
 	if w, ok := r.plan.fetch.(interface{ Watch(context.Context) }); ok {
 		r.done.Go(func() { w.Watch(ctx) }) // files that rotate
@@ -231,6 +234,7 @@ func (p *pipeline) retire(r *running, next snapshot) {
 		}
 	}
 	r.end()
+	defer r.release()
 	switch i := slices.IndexFunc(next, func(n *running) bool { return n.src == r.src }); {
 	case i < 0:
 		p.store.Forget(r.src)
@@ -245,6 +249,13 @@ func (r *running) end() {
 	r.done.Wait()
 	if c, ok := r.plan.fetch.(interface{ Close() }); ok {
 		c.Close() // idle connections
+	}
+}
+
+// release closes the files of a source that has ended, unless another one reads on in them.
+func (r *running) release() {
+	if r.follower != nil {
+		r.follower.Close()
 	}
 }
 
@@ -271,6 +282,7 @@ func (p *pipeline) Close() error {
 			l.shut()
 		}
 		r.end()
+		r.release()
 	}
 	p.work.Wait()
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -25,7 +24,7 @@ type plan struct {
 	// A source that gets lines has lines, and an address or something that follows a file.
 	lines  func(*series.Store, *series.Source, decode.Mapper) lineDecoder
 	listen []string
-	follow func(context.Context, source.LineDecoder) // until the context ends
+	follow func(before source.Follower) source.Follower
 }
 
 // lineDecoder is what becomes of lines.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
@@ -21,12 +19,8 @@ func (p *pipeline) log(s *config.Source) (plan, error) {
 			d, _ := decode.NewLog(store, src, options) // compiled above
 			return d
 		},
-		follow: func(ctx context.Context, to source.LineDecoder) {
-			if source.IsPattern(path) {
-				source.OpenTails(path, fromStart, p.env.Log).Run(ctx, to)
-				return
-			}
-			source.OpenTail(path, fromStart, p.env.Log).Run(ctx, to)
+		follow: func(before source.Follower) source.Follower {
+			return source.Follow(path, fromStart, before, p.env.Log)
 		},
 	}, nil
 }

@@ -62,8 +62,8 @@ func (l *listener) shut() {
 	l.ended.Wait()
 }
 
-// inherit lets a source that gets lines of StatsD or Graphite go on with the series of the one before it that its rules
-// would make again.
+// inherit lets a source that gets lines go on with the series of the one before it that its rules would make again, and with
+// the positions in its files.
 func (r *running) inherit(old *running) bool {
 	switch now := r.decoder.(type) {
 	case *decode.StatsD:
@@ -74,6 +74,12 @@ func (r *running) inherit(old *running) bool {
 	case *decode.Graphite:
 		if before, ok := old.decoder.(*decode.Graphite); ok {
 			now.Adopt(before)
+			return true
+		}
+	case *decode.Log:
+		if before, ok := old.decoder.(*decode.Log); ok {
+			now.Adopt(before)
+			r.follower, old.follower = old.follower, nil
 			return true
 		}
 	}

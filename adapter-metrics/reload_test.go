@@ -97,3 +97,64 @@ func TestReload_OfABrokenConfigurationKeepsTheOldOne(t *testing.T) {
 	write(t, file, "sources:\n- json: {url: "+shop.URL+"}\n  rules: [{match: a, name: b}]\n")
 	shows(t, admin, "b 1")
 }
+
+// TestReload_UnderWritingLosesNoLineOfALogAndCountsNoneTwice changes what lines become, and by what path the file is found,
+// while an app writes and rotates.
+func TestReload_UnderWritingLosesNoLineOfALogAndCountsNoneTwice(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.log")
+	yaml := func(path, more string) string {
+		return "sources:\n- log: {path: '" + filepath.Join(dir, path) + "', pattern: '{n:int} {}'}\n  metrics: [{name: lines_total}" + more + "]\n"
+	}
+	write(t, file, "0 before\n")
+	admin, config, _ := configured(t, yaml("a.log", ""))
+	rotate, rotated, wrote := make(chan bool), make(chan bool, 1), make(chan int)
+	go func() {
+		n := 0
+		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		defer func() { f.Close(); wrote <- n }()
+		for err == nil {
+			n++
+			fmt.Fprintf(f, "%d ", n)
+			fmt.Fprintln(f, "in two writes")
+			select {
+			case again := <-rotate:
+				if !again {
+					return
+				}
+				f.Close()
+				if err = os.Rename(file, fmt.Sprintf("%s.%d", file, n)); err == nil { // which the glob names too
+					f, err = os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+				}
+				rotated <- true
+			default:
+			}
+		}
+		t.Error(err)
+	}()
+	for i := range 12 {
+		path := "a.log"
+		if i%4 == 1 || i%4 == 2 {
+			path = "a.log*"
+		}
+		if i%2 == 0 { // the path stays
+			rotate <- true
+		} else {
+			<-rotated
+		}
+		write(t, config, yaml(path, fmt.Sprintf(", {name: last_%d, set: n}", i)))
+		response, err := http.Post("http://"+admin+"/-/reload", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Fatal(response.Status)
+		}
+		shows(t, admin, fmt.Sprintf("last_%d ", i)) // the new rules are at work
+	}
+	rotate <- false
+	n := <-wrote
+	shows(t, admin, fmt.Sprintf("lines_total %d\n", n))
+	mustHave(t, scrape(t, admin), fmt.Sprintf(`adapter_samples_total{source="log"} %d`+"\n", n), "!last_10", "!adapter_parse_errors_total")
+}

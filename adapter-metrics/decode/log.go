@@ -38,6 +38,7 @@ type Log struct {
 	store  *series.Store
 	src    *series.Source
 	parser lineParser
+	fields []field // what parser sets, in its order
 	groups []logGroup
 	lines  atomic.Uint64
 
@@ -63,38 +64,37 @@ type logMetric struct {
 // NewLog compiles the options. store and src may be nil when only the error is wanted.
 func NewLog(store *series.Store, src *series.Source, o LogOptions) (*Log, error) {
 	d := &Log{store: store, src: src}
-	fields, err := d.compile(o)
-	if err != nil {
+	if err := d.compile(o); err != nil {
 		return nil, err
 	}
-	d.values = make([][]byte, len(fields))
+	d.values = make([][]byte, len(d.fields))
 	for _, m := range o.Metrics {
-		if err := d.metric(m, fields); err != nil {
+		if err := d.metric(m); err != nil {
 			return nil, fmt.Errorf("metric %s: %w", m.Name, err)
 		}
 	}
 	return d, nil
 }
 
-func (d *Log) compile(o LogOptions) (fields []field, err error) {
+func (d *Log) compile(o LogOptions) (err error) {
 	switch {
 	case len(o.Metrics) == 0:
-		return nil, errors.New("no metrics: say what lines become")
+		return errors.New("no metrics: say what lines become")
 	case o.Pattern != "" && o.Regex == "" && o.Format == "":
-		d.parser, fields, err = parsePattern(o.Pattern)
-		return fields, err
+		d.parser, d.fields, err = parsePattern(o.Pattern)
+		return err
 	case o.Regex != "" && o.Pattern == "" && o.Format == "":
-		d.parser, fields, err = parseExpression(o.Regex)
-		return fields, err
+		d.parser, d.fields, err = parseExpression(o.Regex)
+		return err
 	case o.Format == "" || o.Pattern != "" || o.Regex != "":
-		return nil, errors.New("not exactly one of pattern, regex and format")
+		return errors.New("not exactly one of pattern, regex and format")
 	}
 	index := map[string]int{}
 	for _, m := range o.Metrics {
 		for _, name := range append([]string{m.Observe, m.Add, m.Set}, m.Labels...) {
 			if _, known := index[name]; !known && name != "" {
-				index[name] = len(fields)
-				fields = append(fields, field{name: name, scale: 1})
+				index[name] = len(d.fields)
+				d.fields = append(d.fields, field{name: name, scale: 1})
 			}
 		}
 	}
@@ -102,12 +102,12 @@ func (d *Log) compile(o LogOptions) (fields []field, err error) {
 	if o.Format == "logfmt" {
 		d.parser = &logfmtLine{index: index}
 	}
-	return fields, nil
+	return nil
 }
 
-func (d *Log) metric(m LogMetric, fields []field) error {
+func (d *Log) metric(m LogMetric) error {
 	find := func(name string) (int, error) {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		i := slices.IndexFunc(d.fields, func(f field) bool { return f.name == name })
 		if i < 0 {
 			return i, fmt.Errorf("a line has no field %s", name)
 		}
@@ -119,7 +119,7 @@ func (d *Log) metric(m LogMetric, fields []field) error {
 		if out.field, err = find(name); err != nil {
 			return err
 		}
-		out.scale = fields[out.field].scale
+		out.scale = d.fields[out.field].scale
 	}
 	if m.Scale != 0 {
 		out.scale *= m.Scale
@@ -138,7 +138,7 @@ func (d *Log) metric(m LogMetric, fields []field) error {
 	if out.desc.Help == "" {
 		out.desc.Help = "Lines of the log."
 		if out.field >= 0 {
-			out.desc.Help = "Field " + fields[out.field].name + " of lines of the log."
+			out.desc.Help = "Field " + d.fields[out.field].name + " of lines of the log."
 		}
 	}
 	out.desc.Unit = unitOfName(m.Name)

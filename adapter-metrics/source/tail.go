@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type Tail struct {
 	log    *slog.Logger
 	file   *os.File
 	offset int64
+	rest   []byte // an unfinished line, while nobody reads
 	buf    []byte
 	kept   int // bytes of an unfinished line at the start of buf
 }
@@ -28,17 +30,18 @@ const (
 	tailBlockBytes = 256 << 10 // and the longest line
 )
 
-// OpenTail opens the file when it is there; fromStart reads also what it holds already. Run must follow.
+// OpenTail opens the file when it is there; fromStart reads also what it holds already.
 func OpenTail(path string, fromStart bool, log *slog.Logger) *Tail {
 	t := &Tail{path: path, log: log}
 	t.open(!fromStart)
 	return t
 }
 
-// Run follows the file until ctx ends, then reads what is there.
+// Run implements Follower.
 func (t *Tail) Run(ctx context.Context, to LineDecoder) {
 	t.buf = make([]byte, tailBlockBytes)
-	defer t.close()
+	t.kept, t.rest = copy(t.buf, t.rest), nil
+	defer func() { t.rest, t.buf = slices.Clone(t.buf[:t.kept]), nil }()
 	tick := time.NewTicker(tailPoll)
 	defer tick.Stop()
 	for {
@@ -95,6 +98,9 @@ func (t *Tail) open(atEnd bool) {
 		}
 	}
 }
+
+// Close implements Follower.
+func (t *Tail) Close() { t.close() }
 
 func (t *Tail) close() {
 	if t.file != nil {

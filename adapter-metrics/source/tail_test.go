@@ -39,7 +39,7 @@ func follow(t *testing.T, path string, fromStart bool) *collected {
 	var wg sync.WaitGroup
 	tail := OpenTail(path, fromStart, log)
 	wg.Go(func() { tail.Run(ctx, got) })
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	t.Cleanup(func() { cancel(); wg.Wait(); tail.Close() })
 	return got
 }
 

@@ -25,7 +25,6 @@ type Tails struct {
 type followed struct {
 	Tail
 	info os.FileInfo
-	rest []byte
 	seen bool // by the scan under way
 }
 
@@ -37,14 +36,14 @@ const (
 // IsPattern reports whether a path names files by a pattern (of path/filepath.Match).
 func IsPattern(path string) bool { return strings.ContainsAny(path, `*?[`) }
 
-// OpenTails opens the files that are there; fromStart reads also what they hold already. Run must follow.
+// OpenTails opens the files that are there; fromStart reads also what they hold already.
 func OpenTails(pattern string, fromStart bool, log *slog.Logger) *Tails {
 	t := &Tails{pattern: pattern, log: log, buf: make([]byte, tailBlockBytes)}
 	t.scan(!fromStart, nil)
 	return t
 }
 
-// Run follows the files until ctx ends, then reads what is there.
+// Run implements Follower.
 func (t *Tails) Run(ctx context.Context, to LineDecoder) {
 	tick := time.NewTicker(tailPoll)
 	defer tick.Stop()
@@ -59,12 +58,19 @@ func (t *Tails) Run(ctx context.Context, to LineDecoder) {
 		case <-ctx.Done():
 			for _, f := range t.open {
 				t.read(f, to)
-				f.close()
 			}
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// Close implements Follower.
+func (t *Tails) Close() {
+	for _, f := range t.open {
+		f.close()
+	}
+	t.open = nil
 }
 
 // read hands on what a file has got since the last round.

@@ -57,7 +57,7 @@ func tails(t *testing.T, pattern string, fromStart bool) *heard {
 	ctx, cancel := context.WithCancel(t.Context())
 	files, done := OpenTails(pattern, fromStart, slog.New(slog.DiscardHandler)), make(chan struct{})
 	go func() { defer close(done); files.Run(ctx, h) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); <-done; files.Close() })
 	return h
 }
 
@@ -103,11 +103,7 @@ func TestTails_AreBounded(t *testing.T) {
 	}
 	log, text := kittest.Logs(t)
 	files := OpenTails(filepath.Join(dir, "*.log"), true, log)
-	defer func() {
-		for _, f := range files.open {
-			f.close()
-		}
-	}()
+	defer files.Close()
 	files.scan(false, nil)
 	if n := strings.Count(text.String(), "log files not followed"); len(files.open) != tailFiles || n != 1 {
 		t.Errorf("%d files, said %d times", len(files.open), n)
