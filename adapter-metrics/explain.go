@@ -14,7 +14,7 @@ import (
 )
 
 // explain reads what a source would read from standard input and shows, value by value, which rule it met and what it
-// became; then the page, and what a linter says of it.
+// became, or of a log line by line; then the page, and what a linter says of it.
 func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	name := ""
 	if len(in.Args) > 0 {
@@ -30,6 +30,9 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 			return err
 		}
 	}
+	if input, err = orLastLines(in.Stdout, &r.source.config, input); err != nil {
+		return err
+	}
 	list, err := r.source.config.AllRules()
 	if err != nil {
 		return err
@@ -41,7 +44,11 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	e := &explainer{Walk: set.Walk(), set: set, out: in.Stdout}
 	r.watch, r.pipeline.observe = e, e.mapper
 	failed := r.play(ctx, input)
-	fmt.Fprintf(in.Stdout, "\n# %d values: %d by a rule, %d by their path, %d texts that no rule wants\n%s", e.ruled+e.named+e.texts, e.ruled, e.named, e.texts, r.page())
+	all := fmt.Sprintf("%d values: %d by a rule, %d by their path, %d texts that no rule wants", e.ruled+e.named+e.texts, e.ruled, e.named, e.texts)
+	if d, ok := r.source.decoder.(*decode.Log); ok {
+		all = explainLines(in.Stdout, d, r.source.config.Log, input)
+	}
+	fmt.Fprintf(in.Stdout, "\n# %s\n%s", all, r.page())
 	for _, p := range r.problems() {
 		fmt.Fprintln(in.Stdout, "# problem:", p)
 	}

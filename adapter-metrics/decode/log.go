@@ -212,18 +212,13 @@ func (d *Log) count(g *logGroup) {
 		if x == nil {
 			continue
 		}
-		v := 1.0
-		if m.field >= 0 {
-			text := d.values[m.field]
-			if len(text) == 0 || len(text) == 1 && text[0] == '-' {
-				continue // the line has no such value
-			}
-			var ok bool
-			if v, ok = parseNumber(text); !ok {
-				d.src.Problem(whyValue, 1)
-				continue
-			}
-			v *= m.scale
+		v, has, ok := d.value(m)
+		if !has {
+			continue
+		}
+		if !ok {
+			d.src.Problem(whyValue, 1)
+			continue
 		}
 		if !apply(x, m.desc.Type, v) {
 			if x.Removed() {
@@ -233,6 +228,19 @@ func (d *Log) count(g *logGroup) {
 			}
 		}
 	}
+}
+
+// value is what a metric takes from the line in d.values; has is false when the line has no such value.
+func (d *Log) value(m *logMetric) (v float64, has, ok bool) {
+	if m.field < 0 {
+		return 1, true, true
+	}
+	text := d.values[m.field]
+	if len(text) == 0 || len(text) == 1 && text[0] == '-' {
+		return 0, false, false
+	}
+	v, ok = parseNumber(text)
+	return v * m.scale, true, ok
 }
 
 func apply(x *series.Series, t series.Type, v float64) bool {
@@ -248,10 +256,7 @@ func apply(x *series.Series, t series.Type, v float64) bool {
 // resolve finds or makes the series of a group for the labels in d.values. What is refused stays nil. Past a limit,
 // lines of new labels come here each time: what they would be known by is not kept.
 func (d *Log) resolve(g *logGroup) []*series.Series {
-	labels := make([]sample.Label, len(g.names))
-	for i, n := range g.names {
-		labels[i] = sample.Label{Name: labelName([]byte(n)), Value: d.values[g.fields[i]]}
-	}
+	labels := d.labels(g)
 	list, keep := make([]*series.Series, len(g.metrics)), true
 	for i := range g.metrics {
 		f, err := d.store.Family(g.metrics[i].desc)
@@ -269,4 +274,13 @@ func (d *Log) resolve(g *logGroup) []*series.Series {
 		g.known[string(d.key)] = list
 	}
 	return list
+}
+
+// labels are those of a group for the line in d.values.
+func (d *Log) labels(g *logGroup) []sample.Label {
+	out := make([]sample.Label, len(g.names))
+	for i, n := range g.names {
+		out[i] = sample.Label{Name: labelName([]byte(n)), Value: d.values[g.fields[i]]}
+	}
+	return out
 }

@@ -14,6 +14,8 @@ type lineParser interface {
 	// parse sets values[i] to what the line has for the field i, nil for none, and reports whether the line fits. The
 	// values are slices of the line, or valid until the next call.
 	parse(line []byte, values [][]byte) bool
+	// why says for a line that parse has just refused what does not fit.
+	why(line []byte) string
 }
 
 // A field of a line.
@@ -39,6 +41,7 @@ type dissect struct {
 
 // step is a field and the literal behind it; an empty one only at the end, where the field takes the rest.
 type step struct {
+	name    string
 	field   int // or -1: nobody wants it
 	integer bool
 	literal []byte
@@ -60,7 +63,7 @@ func parsePattern(pattern string) (*dissect, []field, error) {
 		if f.name = name; !known {
 			return nil, nil, fmt.Errorf("{%s}: unknown type (int, float, s, ms, us, ns, percent, kb, mb)", inner)
 		}
-		s := step{field: -1, integer: f.integer}
+		s := step{name: name, field: -1, integer: f.integer}
 		if name != "" {
 			for _, other := range fields {
 				if other.name == name {
