@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
 
@@ -97,11 +99,24 @@ func (s *Set) mapDirectories() {
 		if g.links > 0 && g.now != "" {
 			add(filepath.Dir(g.now))
 		}
-		if real, err := filepath.EvalSymlinks(g.path); err == nil {
-			add(filepath.Dir(real))
+		if linked(g.path) {
+			if real, err := filepath.EvalSymlinks(g.path); err == nil {
+				add(filepath.Dir(real))
+			}
+		}
+	}
+	for _, d := range dirs {
+		if real, err := filepath.EvalSymlinks(d); err == nil {
+			add(real)
 		}
 	}
 	s.dirs = dirs
+}
+
+// linked says that a path ends in a symbolic link.
+func linked(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
 // refresh stats what is open and says whether anything has changed.
