@@ -109,11 +109,12 @@ func (d *jsonWalk) yield(text []byte, v float64, numeric bool) {
 
 func (d *jsonWalk) number() error {
 	from := d.at
-	for d.at < len(d.doc) {
-		c := d.doc[d.at]
-		if (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c|0x20 != 'e' {
-			break
-		}
+	if n, v := shortNumber(d.doc[from:]); n > 0 {
+		d.at += n
+		d.yield(d.doc[from:d.at], v, true)
+		return nil
+	}
+	for d.at < len(d.doc) && numeric(d.doc[d.at]) {
 		d.at++
 	}
 	text := d.doc[from:d.at]
@@ -121,14 +122,49 @@ func (d *jsonWalk) number() error {
 		d.at = from
 		return d.fail("no number")
 	}
-	v, ok := integer(text)
-	if !ok {
-		var err error
-		v, err = strconv.ParseFloat(string(text), 64)
-		ok = err == nil // out of range is no number
-	}
-	d.yield(text, v, ok)
+	v, err := strconv.ParseFloat(string(text), 64)
+	d.yield(text, v, err == nil) // out of range is no number
 	return nil
+}
+
+func numeric(c byte) bool {
+	return c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c|0x20 == 'e'
+}
+
+// shortNumber reads a number of up to fifteen digits without an exponent, which most are, in one pass, and returns its length. The
+// value is exact: both the digits and the power of ten fit a float64. Length 0 leaves it to others to say what it is.
+func shortNumber(b []byte) (n int, v float64) {
+	if b[0] == '-' {
+		n = 1
+	}
+	from, digits := n, uint64(0)
+	for ; n < len(b) && b[n]-'0' <= 9; n++ {
+		digits = digits*10 + uint64(b[n]-'0')
+	}
+	count := n - from
+	if count == 0 || count > 1 && b[from] == '0' {
+		return 0, 0
+	}
+	behind := 0
+	if n < len(b) && b[n] == '.' {
+		from = n + 1
+		for n++; n < len(b) && b[n]-'0' <= 9; n++ {
+			digits = digits*10 + uint64(b[n]-'0')
+		}
+		if behind = n - from; behind == 0 {
+			return 0, 0
+		}
+	}
+	if count+behind > 15 || n < len(b) && numeric(b[n]) {
+		return 0, 0
+	}
+	if v = float64(digits); behind > 0 {
+		v /= powerOfTen(behind)
+	}
+	if b[0] == '-' {
+		v = -v
+	}
+	return n, v
 }
 
 // wellFormed follows the grammar of RFC 8259 section 6: no leading zeros, digits around a dot and behind an e.
