@@ -19,6 +19,8 @@ type Feed struct {
 	walked  int    // how much of path the walk has followed; it is asked only for what is not remembered
 	key     []byte // of path, for memos
 	known   memos
+	same    *neighbour         // first of those that were found as they were in the object around the value, nil for none
+	within  int                // length of that object's path
 	steady  bool               // the value under way can be remembered
 	targets []target           // of it
 	yield   func(*Outcome)     // put
@@ -37,7 +39,7 @@ func (s *Set) Feed(store *series.Store, src *series.Source) *Feed {
 
 // Begin starts a round with the document.
 func (f *Feed) Begin() {
-	f.path, f.key, f.known.last, f.known.swept = f.path[:0], f.key[:0], nil, false
+	f.path, f.key, f.known.last, f.known.swept, f.same = f.path[:0], f.key[:0], nil, false, nil
 	f.walk.Reset()
 	f.walked = 0
 	f.round = f.src.Begin()
@@ -63,6 +65,9 @@ func (f *Feed) Pop() {
 		f.walk.Pop()
 		f.walked = last
 	}
+	if last < f.within {
+		f.same = nil // the object has come to its end
+	}
 	f.key = f.key[:len(f.key)-len(f.path[last])-3]
 	f.path = f.path[:last]
 }
@@ -75,7 +80,7 @@ func (f *Feed) Leaf(s *sample.Sample) {
 			return // as most texts; none of them is remembered
 		}
 	}
-	if m := f.known.find(f.key); m != nil && m.holds(s) {
+	if m := f.known.find(f.key); m != nil && m.fits(s) && f.holds(m, s) {
 		f.again(m, s)
 		return
 	}
@@ -90,6 +95,21 @@ func (f *Feed) Leaf(s *sample.Sample) {
 	if f.steady && len(f.targets) > 0 {
 		f.known.put(f.key, memo{kind: s.Kind, numeric: s.Numeric, targets: slices.Clone(f.targets), beside: f.known.neighbours(f.targets, s), matched: matched})
 	}
+}
+
+// holds reports whether the neighbours of a memo are as they were. The values of one object mostly share them, so they are
+// compared once for each object.
+func (f *Feed) holds(m *memo, s *sample.Sample) bool {
+	if len(m.beside) == 0 || f.same == &m.beside[0] && f.within == len(f.path)-1 {
+		return true
+	}
+	for i := range m.beside {
+		if string(m.beside[i].label.lookup(s)) != m.beside[i].text {
+			return false
+		}
+	}
+	f.same, f.within = &m.beside[0], len(f.path)-1
+	return true
 }
 
 // follow brings the walk to where the path is.

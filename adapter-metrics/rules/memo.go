@@ -115,17 +115,9 @@ func (l *label) lookup(s *sample.Sample) []byte {
 	return text
 }
 
-// holds reports whether the memo is for samples like s, and whether its neighbours are as they were.
-func (m *memo) holds(s *sample.Sample) bool {
-	if m.kind != s.Kind || m.numeric != s.Numeric || len(s.Labels) > 0 || s.Dist != nil {
-		return false
-	}
-	for i := range m.beside {
-		if string(m.beside[i].label.lookup(s)) != m.beside[i].text {
-			return false
-		}
-	}
-	return !m.gone()
+// fits reports whether the memo is for samples like s, and whether its series are still there.
+func (m *memo) fits(s *sample.Sample) bool {
+	return m.kind == s.Kind && m.numeric == s.Numeric && len(s.Labels) == 0 && s.Dist == nil && !m.gone()
 }
 
 // gone reports whether one of the series has been removed.

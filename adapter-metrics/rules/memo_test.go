@@ -63,6 +63,22 @@ func TestFeed_MakesNoLabelOfANeighbourThatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestFeed_AsksForNeighboursInEachObjectOfItsOwn(t *testing.T) {
+	list := []rules.Rule{
+		{Match: "a.n", Name: "outer", Labels: map[string]string{"pool": ".pool"}},
+		{Match: "a.m", Name: "behind", Labels: map[string]string{"pool": ".pool"}},
+		{Match: "a.b.n", Name: "inner", Labels: map[string]string{"pool": ".pool"}},
+		{Match: "c.n", Name: "next", Labels: map[string]string{"pool": ".pool"}},
+	}
+	r := newRounds(t, series.Limits{}, list...)
+	for _, p := range [][3]string{{"x", "x", "x"}, {"x", "y", "x"}, {"x", "x", "y"}, {"y", "x", "y"}} {
+		r.want(fmt.Sprintf(`{"a":{"n":1,"pool":%q,"b":{"n":2,"pool":%q},"m":3},"c":{"n":4,"pool":%q}}`, p[0], p[1], p[2]), map[string]float64{
+			fmt.Sprintf("outer{pool=%q} ", p[0]): 1, fmt.Sprintf("inner{pool=%q} ", p[1]): 2,
+			fmt.Sprintf("behind{pool=%q} ", p[0]): 3, fmt.Sprintf("next{pool=%q} ", p[2]): 4,
+		})
+	}
+}
+
 // pools is a document whose numbers are told apart by their neighbours, which stand before and behind them.
 func pools(n int) []byte {
 	list := make([]string, n)
