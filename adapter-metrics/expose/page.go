@@ -343,13 +343,28 @@ func (p *page) count(n uint64) {
 	p.buf = append(strconv.AppendUint(p.buf, n, 10), '\n')
 }
 
-// appendValue writes whole numbers without an exponent, which is also the fastest way.
+// appendValue writes whole numbers without an exponent, and those with up to three decimals below a million without the search
+// for the shortest text: of two texts of so few digits only one can be the number's.
 func appendValue(b []byte, v float64) []byte {
 	if i := int64(v); float64(i) == v && i > -1<<53 && i < 1<<53 && (i != 0 || !math.Signbit(v)) {
 		return strconv.AppendInt(b, i, 10)
+	}
+	if v > 0 && v < 1e6 {
+		if i := uint64(v*1000 + 0.5); float64(i)/1000 == v {
+			return appendThousandths(b, i)
+		}
 	}
 	if math.IsInf(v, 1) {
 		return append(b, "+Inf"...)
 	}
 	return strconv.AppendFloat(b, v, 'g', -1, 64)
+}
+
+// appendThousandths writes i/1000, which is no whole number.
+func appendThousandths(b []byte, i uint64) []byte {
+	b = append(strconv.AppendUint(b, i/1000, 10), '.', byte('0'+i/100%10), byte('0'+i/10%10), byte('0'+i%10))
+	for b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
 }
