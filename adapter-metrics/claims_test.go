@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,22 @@ func TestSource_ThatIsAbsentIsANormalState(t *testing.T) {
 	mustHave(t, scrape(t, admin), `adapter_source_up{source="shop"} 1`, "app_a 1")
 	shop.say(`{"a":2,`)
 	mustHave(t, scrape(t, admin), `adapter_source_up{source="shop"} 0`, "!app_a", `adapter_source_errors_total{reason="document",source="shop"} 1`)
+}
+
+// TestPrometheus_APageOfOpenMetricsThatIsCutIsNeverServed is OpenMetrics' "partial expositions are erroneous in their entirety".
+func TestPrometheus_APageOfOpenMetricsThatIsCutIsNeverServed(t *testing.T) {
+	page := atomic.Pointer[string]{}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+		fmt.Fprint(w, *page.Load())
+	}))
+	defer app.Close()
+	whole, cut := "# TYPE a gauge\na 1\nb 2\n# EOF", "# TYPE a gauge\na 1\n"
+	page.Store(&whole)
+	admin, _, _ := configured(t, "sources:\n- {name: app, document: {format: prometheus, url: "+app.URL+"}}\n- resources: {}\n")
+	mustHave(t, scrape(t, admin), "a 1", "b 2", `adapter_source_up{source="app"} 1`)
+	page.Store(&cut)
+	mustHave(t, scrape(t, admin), "!a 1", `adapter_source_up{source="app"} 0`, `adapter_source_errors_total{reason="document",source="app"} 1`)
 }
 
 func TestSources_ThatAreAllAwayAre503WithTheHelpersOwnMetrics(t *testing.T) {

@@ -41,9 +41,9 @@ func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 		if err != nil {
 			return plan{}, err
 		}
-		return p.document(k.JSON, prefix, "", how)
+		return p.document(k.JSON, prefix, how, asking{})
 	case k.JSON != nil:
-		return p.document(k.JSON, prefix, "", decode.JSON)
+		return p.document(k.JSON, prefix, decode.JSON, asking{})
 	case k.Document != nil:
 		return p.formatted(k.Document, prefix)
 	case k.Log != nil:
@@ -80,14 +80,20 @@ func graphite(store *series.Store, src *series.Source, m decode.Mapper) lineDeco
 	return decode.NewGraphite(store, src, m)
 }
 
+// asking is what a format wants of HTTP.
+type asking struct {
+	accept string
+	check  func(contentType string, doc []byte) error
+}
+
 // document is the plan of everything that is fetched over HTTP or from a file.
-func (p *pipeline) document(d *config.Document, prefix, accept string, how func([]byte, decode.Walker) error) (plan, error) {
+func (p *pipeline) document(d *config.Document, prefix string, how func([]byte, decode.Walker) error, ask asking) (plan, error) {
 	out := plan{prefix: prefix, decode: how}
 	if path, ok := strings.CutPrefix(d.URL, "file://"); ok {
 		out.fetch = source.File{Path: path, Limit: int64(d.MaxBytes), MaxAge: d.MaxAge.D()}
 		return out, nil
 	}
-	fetch, err := source.NewHTTP(source.HTTPOptions{URL: d.URL, Limit: int64(d.MaxBytes), Accept: accept, TLS: d.TLS, Sign: p.sign(d), Log: p.env.Log})
+	fetch, err := source.NewHTTP(source.HTTPOptions{URL: d.URL, Limit: int64(d.MaxBytes), Accept: ask.accept, Check: ask.check, TLS: d.TLS, Sign: p.sign(d), Log: p.env.Log})
 	out.fetch = fetch
 	return out, err
 }

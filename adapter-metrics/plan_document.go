@@ -14,10 +14,11 @@ import (
 
 // formatted is the plan of a document of some format; the scheme of its URL says how it is fetched.
 func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
-	accept := ""
+	var ask asking
 	if d.Format == "prometheus" {
 		// Names are good already. OpenMetrics says most about types, and is what Prometheus itself would ask for.
-		prefix, accept = "", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+		prefix = ""
+		ask.check, ask.accept = decode.WholeOpenMetrics, "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 	}
 	u, err := url.Parse(d.URL)
 	if err != nil {
@@ -50,7 +51,7 @@ func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
 		out.fetch = fastCGI(u, int64(d.MaxBytes))
 		return out, nil
 	default:
-		out, err = p.document(&d.Document, prefix, accept, out.decode)
+		out, err = p.document(&d.Document, prefix, out.decode, ask)
 		if h, ok := out.fetch.(*source.HTTP); ok && d.Format == "actuator" && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/metrics") {
 			out.fetch = source.Actuator{HTTP: h}
 		}

@@ -2,8 +2,10 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 )
@@ -40,6 +42,15 @@ func Prometheus(doc []byte, to Walker) error {
 	}
 	p.flush()
 	return nil
+}
+
+// WholeOpenMetrics is an error for a page that calls itself OpenMetrics and ends before its # EOF: the rest has been lost on
+// the way. Text 0.0.4 has no such mark.
+func WholeOpenMetrics(contentType string, doc []byte) error {
+	if !strings.HasPrefix(contentType, "application/openmetrics-text") || bytes.HasSuffix(bytes.TrimSpace(doc), []byte("# EOF")) {
+		return nil
+	}
+	return errors.New("decode OpenMetrics: the page ends before # EOF")
 }
 
 // What no page has; more would only serve an attacker, as both are sorted.
@@ -109,7 +120,7 @@ func kindOfType(name string) (k sample.Kind, odd bool) {
 	return sample.Untyped, false
 }
 
-// sample reads name{labels} value, and what may follow is skipped.
+// sample reads name{labels} value. Of what may follow it only makes sure that it is a time stamp or an exemplar.
 func (p *exposition) sample(line []byte) bool {
 	p.labels = p.labels[:0]
 	end := bytes.IndexAny(line, "{ \t")
@@ -130,13 +141,25 @@ func (p *exposition) sample(line []byte) bool {
 	if len(name) == 0 || name[0] == '<' {
 		return false
 	}
-	text, _ := cutWord(rest)
+	text, rest := cutWord(rest)
 	v, ok := expositionNumber(text)
-	if !ok {
+	if !ok || !trailer(rest) {
 		return false
 	}
 	p.place(name, text, v)
 	return true
+}
+
+// trailer reports whether b is what may follow a value: a time stamp, an exemplar, both or nothing.
+func trailer(b []byte) bool {
+	if len(b) > 0 && b[0] != '#' {
+		stamp, after := cutWord(b)
+		if _, ok := expositionNumber(stamp); !ok {
+			return false
+		}
+		b = after
+	}
+	return len(b) == 0 || b[0] == '#'
 }
 
 // place finds the family that a sample belongs to and hands it on, or keeps it until its histogram or summary is whole.

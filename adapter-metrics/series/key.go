@@ -33,7 +33,9 @@ func (f *Family) key(s *scratch, src *Source, labels []sample.Label) ([]byte, er
 		s.labels = insert(s.labels, l)
 	}
 	if f.desc.Type == StateSet && !slices.ContainsFunc(s.labels, func(l sample.Label) bool { return l.Name == f.desc.Name }) {
-		return nil, &NameError{Name: f.desc.Name, Why: "is a state set, whose series have a label of that name"}
+		err := &NameError{Name: f.desc.Name, Why: "is a state set, whose series have a label of that name"}
+		f.store.conflicts.add(f.desc.Name, err)
+		return nil, err
 	}
 	s.key = f.appendKey(s.key[:0], s.labels)
 	return s.key, nil

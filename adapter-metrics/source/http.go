@@ -48,6 +48,14 @@ type StatusError struct{ Status string }
 
 func (e *StatusError) Error() string { return "get document: " + e.Status }
 
+// DocumentError says that what came is not the whole document.
+type DocumentError struct{ Err error }
+
+func (e *DocumentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *DocumentError) Unwrap() error { return e.Err }
+
 // CredentialsError says that the helper's own credentials cannot be read.
 type CredentialsError struct{ Err error }
 
@@ -62,6 +70,7 @@ func Reason(err error) string {
 	var status *StatusError
 	var credentials *CredentialsError
 	var stale *StaleError
+	var document *DocumentError
 	var verify *tls.CertificateVerificationError
 	var network *net.OpError
 	switch {
@@ -73,6 +82,8 @@ func Reason(err error) string {
 		return "status"
 	case errors.As(err, &stale):
 		return "stale"
+	case errors.As(err, &document):
+		return "document"
 	case errors.As(err, &credentials):
 		return "credentials"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
@@ -96,6 +107,8 @@ type HTTPOptions struct {
 	// Accept, when set, says which formats are wanted, best first.
 	Accept string
 	TLS    *tlsfile.Client
+	// Check, when set, may refuse what came. doc is borrowed.
+	Check func(contentType string, doc []byte) error
 	// Sign, when set, puts credentials on each request.
 	Sign func(*http.Request) error
 	Log  *slog.Logger
@@ -176,7 +189,14 @@ func (h *HTTP) get(ctx context.Context, address string, buf []byte) ([]byte, err
 	if n := response.ContentLength; n > 0 && n <= h.o.Limit {
 		buf = slices.Grow(buf, int(n)+1) // growing bit by bit takes five times that
 	}
-	return readAll(response.Body, buf, h.o.Limit)
+	begin := len(buf)
+	if buf, err = readAll(response.Body, buf, h.o.Limit); err != nil || h.o.Check == nil {
+		return buf, err
+	}
+	if err := h.o.Check(response.Header.Get("Content-Type"), buf[begin:]); err != nil {
+		return buf, &DocumentError{err}
+	}
+	return buf, nil
 }
 
 // Close ends idle connections.
