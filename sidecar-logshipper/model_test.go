@@ -163,13 +163,19 @@ func (m *model) hide(a *app) {
 	m.note(filepath.Base(a.path) + " chmod")
 }
 
-// fillState leaves no room for the positions.
+// fillState leaves no room for the positions but what they take up, or not even that.
 func (m *model) fillState() {
 	if os.Getuid() != 0 || m.free != nil {
 		return
 	}
+	state, allow := filepath.Join(m.dir, "state"), func() {}
+	if m.rand.IntN(2) == 0 {
+		m.note("saves refused")
+		allow = refuseSaves(m.t, state)
+	}
 	m.note("state full")
-	m.full, m.free = time.Now(), fillUp(m.t, filepath.Join(m.dir, "state"))
+	free := fillUp(m.t, state)
+	m.full, m.free = time.Now(), func() { allow(); free() }
 }
 
 func (m *model) freeState() {

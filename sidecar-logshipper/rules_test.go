@@ -43,17 +43,62 @@ func fillUp(t *testing.T, dir string) (free func()) {
 	return func() { _ = os.Remove(name) }
 }
 
-func TestFullStateVolume_StopsNoDeliveryAndIsSavedWhenThereIsRoom(t *testing.T) {
+// refuseSaves lets no checkpoint be written, as a volume does that is full and copies on write, and returns how to undo that.
+func refuseSaves(t *testing.T, state string) (allow func()) {
+	t.Helper()
+	name := filepath.Join(state, "checkpoint.json.tmp")
+	kittest.Eventually(t, 5*time.Second, func() bool { // the program may be about to make it again
+		_ = os.Remove(name)
+		return os.Mkdir(name, 0o700) == nil
+	}, "a directory in the place of the next checkpoint")
+	return func() { _ = os.Remove(name) }
+}
+
+func TestFullStateVolume_PositionsAndIDsAreSavedWhereTheOnesBeforeStood(t *testing.T) {
 	dir, a := logDir(t)
 	state := filepath.Join(dir, "state")
 	tinyDisk(t, state)
 	s := newSink(t)
 	p := shipper(t, dir, "*.log", s)
-	free := fillUp(t, state)
+	a.write(10)
+	s.awaitAll(t, a.whole)
+	kittest.Eventually(t, 10*time.Second, func() bool {
+		_, err := os.Stat(filepath.Join(state, "checkpoint.json.tmp"))
+		return err == nil
+	}, "room to be kept")
+	defer fillUp(t, state)()
+	a.write(2000)
+	a.rename(5)
 	a.write(2000)
 	s.awaitAll(t, a.whole)
-	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "cannot save positions") }, "the full disk to be said")
-	free()
+	full := time.Now()
+	kittest.Eventually(t, 10*time.Second, func() bool {
+		if saved(t, dir).Saved.After(full) {
+			return true
+		}
+		a.write(1) // something to save
+		return false
+	}, "a checkpoint")
+	s.awaitAll(t, a.whole)
+	stop(t, p)
+	if strings.Contains(p.Stderr.String(), "cannot save positions") {
+		t.Error("positions could not be saved")
+	}
+	shipper(t, dir, "*.log", s)
+	a.write(1)
+	s.awaitAll(t, a.whole)
+	s.noneTwice(t)
+}
+
+func TestStateThatCannotBeWritten_StopsNoDeliveryAndIsSavedWhenItCan(t *testing.T) {
+	dir, a := logDir(t)
+	s := newSink(t)
+	p := shipper(t, dir, "*.log", s)
+	allow := refuseSaves(t, filepath.Join(dir, "state"))
+	a.write(2000)
+	s.awaitAll(t, a.whole)
+	kittest.Eventually(t, 10*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "cannot save positions") }, "the failure to be said")
+	allow()
 	stop(t, p)
 	shipper(t, dir, "*.log", s)
 	a.write(1)

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,7 +84,9 @@ func read(path string) (*State, error) {
 	return &s, nil
 }
 
-// Save replaces the file: written beside it, synced, renamed over it, directory synced. A failure leaves the old one.
+// Save replaces the file: written beside it, synced, renamed over it, directory synced. A failure leaves the old one. It writes
+// where the state before the previous one stood, so that a volume that is full by now has room for it, unless it is one that
+// copies on write.
 func (s *Store) Save(state *State) error {
 	if s.dir == "" {
 		return nil
@@ -94,32 +97,53 @@ func (s *Store) Save(state *State) error {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	name := filepath.Join(s.dir, fileName)
-	if err := writeSynced(name+".tmp", b); err != nil {
+	if err := writeOver(name+".tmp", b); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
-	if err := keepPrevious(name, filepath.Join(s.dir, previousName)); err != nil {
-		return fmt.Errorf("save checkpoint: %w", err)
+	for _, step := range turn(name, filepath.Join(s.dir, previousName)) {
+		if err := os.Rename(step[0], step[1]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("save checkpoint: %w", err)
+		}
 	}
-	if err := os.Rename(name+".tmp", name); err != nil {
-		return fmt.Errorf("save checkpoint: %w", err)
+	if _, err := os.Stat(name + ".tmp"); err != nil {
+		_ = writeOver(name+".tmp", b) // only to keep the room
 	}
 	return syncDir(s.dir)
 }
 
-// keepPrevious moves the current file aside. Load knows the moment at which there is no current one.
-func keepPrevious(name, previous string) error {
-	if err := os.Rename(name, previous); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// turn renames the written file to the current one, that to the previous one, and that to the next to be written over. Load
+// knows the moment at which there is no current one; when it was the last, the previous one stays where it is.
+func turn(name, previous string) [][2]string {
+	publish := [2]string{name + ".tmp", name}
+	if _, err := os.Lstat(name); err != nil {
+		return [][2]string{publish}
 	}
-	return nil
+	return [][2]string{{previous, name + ".old"}, {name, previous}, publish, {name + ".old", name + ".tmp"}}
 }
 
-func writeSynced(path string, b []byte) error {
-	f, err := os.Create(path)
+// roomStep in bytes is what a file grows by: most states are smaller than the room that the ones before have taken.
+const roomStep = 8 << 10
+
+// mostRoom is how many times more than it needs a file may take up.
+const mostRoom = 4
+
+// writeOver writes b in place of what stands in the file, and fills up with newlines, which JSON allows.
+func writeOver(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	st, err := f.Stat()
+	if err == nil {
+		room := (len(b)/roomStep + 1) * roomStep
+		if had := int(st.Size()); had > room && had <= mostRoom*room {
+			room = had
+		}
+		_, err = f.Write(append(b, bytes.Repeat([]byte{'\n'}, room-len(b))...))
+		if err == nil {
+			err = f.Truncate(int64(room))
+		}
+	}
 	if err == nil {
 		err = f.Sync()
 	}

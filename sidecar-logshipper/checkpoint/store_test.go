@@ -1,9 +1,13 @@
 package checkpoint
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
@@ -46,7 +50,7 @@ func TestStore_ATornFileFallsBackToTheOneBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for cut := range len(whole) {
+	for cut := range len(bytes.TrimRight(whole, "\n")) {
 		if err := os.WriteFile(name, whole[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -56,17 +60,84 @@ func TestStore_ATornFileFallsBackToTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestStore_SurvivesAStopBetweenItsTwoRenames(t *testing.T) {
+func TestStore_SurvivesStopsBetweenAnyTwoOfItsRenames(t *testing.T) {
+	whole := t.TempDir()
+	start := open(t, whole)
+	for _, offset := range []int64{7, 8} {
+		if err := start.Save(stateOf(offset)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for first := range 5 {
+		for second := range 5 {
+			dir := filepath.Join(t.TempDir(), "state")
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, dir)
+			stopped := func(offset int64, after int) {
+				t.Helper()
+				name := filepath.Join(dir, fileName)
+				next, err := json.Marshal(State{Version: Version, Saved: time.Now(), Files: stateOf(offset).Files})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := writeOver(name+".tmp", next); err != nil {
+					t.Fatal(err)
+				}
+				steps := turn(name, filepath.Join(dir, previousName))
+				for _, step := range steps[:min(after, len(steps))] {
+					_ = os.Rename(step[0], step[1]) // what is missing is passed over, as in Save
+				}
+				if got, err := s.Load(); err != nil || len(got.Files) != 1 || got.Files[0].Positions["out"].Offset < 8 {
+					t.Errorf("stopped after %d renames and then after %d: loaded %+v, %v", first, second, got, err)
+				}
+			}
+			stopped(9, first)
+			stopped(10, second)
+			if err := s.Save(stateOf(11)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := s.Load(); err != nil || got.Files[0].Positions["out"].Offset != 11 {
+				t.Errorf("stopped after %d renames and then after %d, and saved: loaded %+v, %v", first, second, got, err)
+			}
+		}
+	}
+}
+
+func TestStore_TakesUpTheSameRoomUntilTheStateHasOutgrownIt(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := s.Save(stateOf(7)); err != nil {
-		t.Fatal(err)
+	sizes := func(files int) (list []int64) {
+		t.Helper()
+		state := &State{}
+		for range files {
+			state.Files = append(state.Files, stateOf(1).Files...)
+		}
+		for range 3 {
+			if err := s.Save(state); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{fileName, previousName, fileName + ".tmp"} {
+			st, err := os.Stat(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, st.Size())
+		}
+		return list
 	}
-	if err := keepPrevious(filepath.Join(dir, fileName), filepath.Join(dir, previousName)); err != nil {
-		t.Fatal(err)
+	few := sizes(1)
+	if again := sizes(5); !slices.Equal(again, few) {
+		t.Errorf("a state that fits in %d bytes takes up %d", few, again)
 	}
-	if got, err := s.Load(); err != nil || got.Files[0].Positions["out"].Offset != 7 {
-		t.Errorf("loaded %+v, %v", got, err)
+	many := sizes(2000)
+	if half := sizes(1000); !slices.Equal(half, many) {
+		t.Errorf("half of %d bytes takes up %d: room that was there is gone", many, half)
+	}
+	if again := sizes(1); !slices.Equal(again, few) {
+		t.Errorf("a small state takes up %d bytes for ever, want %d", again, few)
 	}
 }
 

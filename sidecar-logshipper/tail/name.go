@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math/rand/v2"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -28,6 +29,9 @@ func (s *Set) name(g *Generation, data, used []byte, at int64) {
 	h := xxhash.New()
 	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, s.generationID(g.key, g.epoch)))
 	_, _ = h.Write(line)
+	if s.blind { // nobody may find this ID again: not for what stands there once the file was written anew
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, rand.Uint64()))
+	}
 	g.Source, g.named = &record.Source{Path: g.Source.Path, Generation: h.Sum64()}, true
 	if head := used[:min(len(used), headBytes)]; at == 0 && len(head) > g.head.Len { // what is named must be recognised
 		g.head = checkpoint.Mark{Len: len(head), Sum: xxhash.Sum64(head)}
@@ -71,6 +75,7 @@ const (
 func (s *Set) Saved() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.blind = false
 	for _, g := range s.order {
 		if g.saved == identityInState {
 			g.saved = identitySaved

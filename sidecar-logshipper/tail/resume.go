@@ -181,10 +181,10 @@ func (s *Set) Snapshot() *checkpoint.State {
 
 // SaveFailed makes the next Snapshot try again. Nobody waits for it: a full disk must not stop the delivery.
 func (s *Set) SaveFailed() {
-	s.mu.Lock()
-	s.dirty = true
-	s.mu.Unlock()
 	s.Saved()
+	s.mu.Lock()
+	s.dirty, s.blind = true, true
+	s.mu.Unlock()
 }
 
 func (s *Set) entry(g *Generation) checkpoint.File {

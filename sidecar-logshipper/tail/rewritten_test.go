@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -112,5 +113,30 @@ func TestSentMark_IsNoneWhereOtherBytesStandByNow(t *testing.T) {
 	}
 	if !hasSent(r, checkpoint.Position{Offset: 10}) {
 		t.Error("a position without a mark must fit")
+	}
+}
+
+// The worst that a full state volume can do: two lives of one inode that no checkpoint knows of, both with the same first
+// line. After a kill the second would count as the first, and have its IDs.
+func TestStateThatCannotBeSaved_GivesNoTwoLivesOfAFileTheSameID(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "the app starts\n0\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	readAll(s)
+	state := saved(s)
+	s.Saved()
+	s.SaveFailed()
+	ids := map[uint64]bool{}
+	for life := range 3 {
+		rewrite(t, dir+"/a.log", fmt.Sprintf("the app starts\n%d\n", life+1))
+		for range maxLooks + 2 {
+			s.refresh()
+		}
+		ids[readOn(t, s)] = true
+	}
+	rewrite(t, dir+"/a.log", "the app starts\nonce more\n")
+	ids[readOn(t, follow(t, dir, Bounds{}, state))] = true // killed, and started again
+	if len(ids) != 4 {
+		t.Errorf("%d IDs for 4 lives: a destination that compares them drops lines", len(ids))
 	}
 }

@@ -77,6 +77,7 @@ type Set struct {
 	outputs    map[string]string // state of resumable outputs
 	dirty      bool
 	saved      chan struct{} // closed and replaced by Saved
+	blind      bool          // the last save has failed
 	closing    bool
 	scanned    time.Time
 	activity   time.Time              // last growth of any file
