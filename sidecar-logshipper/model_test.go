@@ -38,6 +38,7 @@ type model struct {
 	rand  *rand.Rand
 	dir   string
 	sink  *sink
+	other *sink // of a second output, which has positions of its own; nil without one
 	apps  []*app
 	proc  *kittest.Process
 	admin string
@@ -80,9 +81,15 @@ func (m *model) run() {
 	if m.bulk {
 		to = strings.Replace(m.sink.URL, "http://", "elasticsearch+http://", 1) + "/logs"
 	}
+	args := []string{"--path", filepath.Join(m.dir, "logs", glob), "--to", to, "--state", filepath.Join(m.dir, "state"),
+		"--admin-address", m.admin, "--drain-quiet", "50ms", "--drain-timeout", "20s"}
+	if m.rand.IntN(3) == 0 {
+		m.note("two outputs")
+		m.other = newSink(m.t)
+		args = append(args, "--to", m.other.url())
+	}
 	start := func() {
-		m.proc = kittest.Start(m.t, nil, "sidecar-logshipper", "--path", filepath.Join(m.dir, "logs", glob),
-			"--to", to, "--state", filepath.Join(m.dir, "state"), "--admin-address", m.admin, "--drain-quiet", "50ms", "--drain-timeout", "20s")
+		m.proc = kittest.Start(m.t, nil, "sidecar-logshipper", args...)
 		m.proc.WaitReady(m.admin)
 	}
 	start()
@@ -94,17 +101,37 @@ func (m *model) run() {
 		m.pace()
 	}
 	m.finish()
-	m.judge()
+	m.judge(m.sink, m.bulk)
+	if m.other != nil {
+		m.judge(m.other, false)
+	}
+	m.judgeDeadLetters()
 	m.forget()
 }
 
 // forget gives the memory free: what its cleanups can reach stays with a test until all seeds are through.
 func (m *model) forget() {
-	m.sink.mu.Lock()
-	defer m.sink.mu.Unlock()
-	m.sink.got, m.sink.order, m.sink.texts, m.sink.documents = nil, nil, nil, nil
+	for _, s := range m.sinks() {
+		s.mu.Lock()
+		s.got, s.order, s.texts, s.documents = nil, nil, nil, nil
+		s.mu.Unlock()
+	}
 	for _, a := range m.apps {
 		a.whole = nil
+	}
+}
+
+func (m *model) sinks() []*sink {
+	if m.other == nil {
+		return []*sink{m.sink}
+	}
+	return []*sink{m.sink, m.other}
+}
+
+// behave lets all destinations work.
+func (m *model) behave() {
+	for _, s := range m.sinks() {
+		s.behave("")
 	}
 }
 
@@ -149,8 +176,10 @@ func (m *model) step() {
 		m.truncateWhileHeld(a)
 	default:
 		mode := []string{"", "", "500", "429", "413", "reset", "lost answer", "partial", "hang"}[m.rand.IntN(9)]
-		m.sink.behave(mode)
-		m.note("sink " + mode)
+		sinks := m.sinks()
+		which := m.rand.IntN(len(sinks))
+		sinks[which].behave(mode)
+		m.note(fmt.Sprintf("sink %d %s", which, mode))
 	}
 }
 
@@ -189,7 +218,7 @@ func (m *model) freeState() {
 
 // removeWhileHeld deletes a file that the program has opened, and waits for its lines: they exist nowhere else.
 func (m *model) removeWhileHeld(a *app) {
-	m.sink.behave("")
+	m.behave()
 	m.freeState()
 	a.endPartial()
 	kittest.Eventually(m.t, 10*time.Second, func() bool { return m.opened(a.path) }, "the file to be opened")
@@ -202,7 +231,7 @@ func (m *model) removeWhileHeld(a *app) {
 // truncateWhileHeld empties a file whose lines have all arrived, without a copy, and lets it grow again, often past where it
 // was.
 func (m *model) truncateWhileHeld(a *app) {
-	m.sink.behave("")
+	m.behave()
 	m.freeState()
 	a.endPartial()
 	m.awaitAll(a.whole)
@@ -230,11 +259,13 @@ func (m *model) restart(start func()) {
 		m.note("KILL")
 		kill(m.proc)
 		// What it sent before may still be under way to a busy sink; what comes after this moment is from the next process.
-		m.sink.drain(m.t)
+		for _, s := range m.sinks() {
+			s.drain(m.t)
+		}
 		m.killed()
 	} else {
 		m.note("TERM")
-		m.sink.behave("")
+		m.behave()
 		m.freeState()
 		for _, a := range m.apps {
 			a.endPartial() // a drain sends what is there of a line
@@ -269,7 +300,7 @@ func (m *model) whileDown() {
 }
 
 func (m *model) finish() {
-	m.sink.behave("")
+	m.behave()
 	m.freeState()
 	var all []string
 	for _, a := range m.apps {
@@ -280,16 +311,22 @@ func (m *model) finish() {
 	stop(m.t, m.proc)
 }
 
-// awaitAll waits until every line has arrived.
+// awaitAll waits until every line has arrived everywhere: as long as it takes, while there is progress.
 func (m *model) awaitAll(ids []string) {
 	m.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; m.pace() {
-		missing := m.sink.missing(ids)
-		if len(missing) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			m.t.Fatalf("%d of %d lines never arrived, the first is %s, the last %s\n%s", len(missing), len(ids), missing[0], missing[len(missing)-1], m.state())
+	for _, s := range m.sinks() {
+		least, deadline := len(ids)+1, time.Time{}
+		for ; ; m.pace() {
+			missing := s.missing(ids)
+			if len(missing) == 0 {
+				break
+			}
+			if len(missing) < least {
+				least, deadline = len(missing), time.Now().Add(20*time.Second)
+			}
+			if time.Now().After(deadline) {
+				m.t.Fatalf("%d of %d lines never arrived, the first is %s, the last %s\n%s", len(missing), len(ids), missing[0], missing[len(missing)-1], m.state())
+			}
 		}
 	}
 }
@@ -299,97 +336,3 @@ func (m *model) state() string {
 	checkpoint, _ := os.ReadFile(filepath.Join(m.dir, "state", "checkpoint.json"))
 	return status + "\n" + string(checkpoint)
 }
-
-// judge looks at the order and at what came twice.
-func (m *model) judge() {
-	m.sink.mu.Lock()
-	defer m.sink.mu.Unlock()
-	last := map[string]string{}
-	for _, id := range m.sink.order {
-		generation := id[:strings.LastIndexByte(id, '/')]
-		if id < last[generation] && !m.bulk { // an item that was put off comes after its neighbours
-			m.t.Errorf("%s arrived after %s", id, last[generation])
-			return
-		}
-		last[generation] = id
-	}
-	excuses := m.blind // a repetition is known by its ID, which was saved before it was used
-	if !m.bulk {
-		excuses = append([]excuse(nil), m.kills...)
-		for _, at := range m.sink.accidents {
-			excuses = append(excuses, excuse{at: at, since: at.Add(-window)})
-		}
-	}
-	twice := 0
-	for id, times := range m.sink.got {
-		for i := 1; i < len(times); i++ {
-			twice++
-			if !excused(times[0], times[i], excuses) {
-				m.t.Errorf("%s arrived twice, %s apart, without a kill or a lost answer in between; after the first arrival these came: %s", id, times[i].Sub(times[0]), since(times[0], excuses))
-				return
-			}
-		}
-	}
-	m.judgeDeadLetters()
-	m.t.Logf("%d lines, %d twice, %d kills", len(m.sink.order), twice, len(m.kills))
-}
-
-func since(t time.Time, events []excuse) (list []time.Duration) {
-	for _, e := range events {
-		list = append(list, e.at.Sub(t).Round(time.Millisecond))
-	}
-	return list
-}
-
-// window before a kill in which what was acknowledged may not be saved yet, with room for a slow machine.
-const window = 2 * time.Second
-
-// excuse is a kill, or an answer that was lost: what arrived between since and at may arrive again afterwards.
-type excuse struct{ since, at time.Time }
-
-// killed notes since when acknowledgements may not be in the checkpoint: for a second, or as long as it could not be written.
-func (m *model) killed() {
-	now := time.Now()
-	kill := excuse{at: now, since: now.Add(-window)}
-	switch {
-	case !m.full.IsZero():
-		kill.since = m.full.Add(-window)
-		m.blind = append(m.blind, kill)
-	case now.Sub(m.freed) < window:
-		kill.since = m.blank.Add(-window)
-		m.blind = append(m.blind, kill)
-	}
-	m.kills = append(m.kills, kill)
-}
-
-func excused(first, again time.Time, excuses []excuse) bool {
-	for _, e := range excuses {
-		if !first.Before(e.since) && !first.After(e.at) && again.After(e.at) {
-			return true
-		}
-	}
-	return false
-}
-
-// judgeDeadLetters: each poisonous line is there, and nothing else.
-func (m *model) judgeDeadLetters() {
-	letters := m.deadLetters()
-	if got, want := bytes.Count(letters, poisonous), m.poisoned(); got < want {
-		m.t.Errorf("%d dead letters for %d poisonous lines\n%s", got, want, letters)
-	}
-	for line := range bytes.Lines(letters) {
-		if !bytes.Contains(line, poisonous) {
-			m.t.Errorf("a good line among the dead letters: %s", line)
-		}
-	}
-}
-
-var poisonous = []byte("POISON")
-
-func (m *model) deadLetters() []byte {
-	letters, _ := os.ReadFile(filepath.Join(m.dir, "state", "dead", "dead.jsonl"))
-	return letters
-}
-
-// poisoned is how many poisonous lines were written.
-func (m *model) poisoned() int { return strings.Count(strings.Join(m.log, " "), "poison") }
