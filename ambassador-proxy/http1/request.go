@@ -14,7 +14,8 @@ func (h *Head) Request(src []byte, forward bool) Refusal {
 		r = h.parseFields(true)
 	}
 	if limit := h.limit(); r == More && len(src) >= limit || r == OK && h.Size > limit {
-		if !h.inHead {
+		// RFC 9110 section 15.5.15: the same answer whether the line came in parts or all at once.
+		if !h.inHead || int(h.target.to)+len(" HTTP/1.1\r\n") > limit {
 			return TargetTooLong
 		}
 		return HeadTooLarge

@@ -177,6 +177,8 @@ func TestRequest_LimitsAnswer414And431(t *testing.T) {
 		{"64 KiB without an end", long, reason.ClientHeadTooLarge, 431},
 		{"more than 64 KiB, whole", long + "\r\n\r\n", reason.ClientHeadTooLarge, 431},
 		{"64 KiB of request line", target, reason.ClientTargetTooLong, 414},
+		{"more than 64 KiB of request line, whole", target + " HTTP/1.1\r\nHost: a\r\n\r\n", reason.ClientTargetTooLong, 414},
+		{"a request line that just fits, and a field too much", "GET /" + strings.Repeat("x", http1.MaxHead-16) + " HTTP/1.1\r\nHost: a\r\n\r\n", reason.ClientHeadTooLarge, 431},
 	} {
 		var h http1.Head
 		h.Reset()

@@ -25,6 +25,7 @@ func TestH1_RefusesInWordsAndBothersNoUpstream(t *testing.T) {
 		{"HTTP/2 without the other engine", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version Not Supported", "client_bad_version"},
 		{"expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n", "417 Expectation Failed", "client_expectation"},
 		{"long target", "GET /" + strings.Repeat("x", 70<<10), "414 Request URI Too Long", "client_target_too_long"},
+		{"long target of a whole request", "GET /" + strings.Repeat("x", 70<<10) + " HTTP/1.1\r\nHost: a\r\n\r\n", "414 Request URI Too Long", "client_target_too_long"},
 		{"long head", "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 70<<10), "431 Request Header Fields Too Large", "client_head_too_large"},
 		{"many fields", "GET / HTTP/1.1\r\n" + strings.Repeat("X: 1\r\n", 200), "431 Request Header Fields Too Large", "client_head_too_large"},
 		{"long body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", "413 Request Entity Too Large", "client_body_too_large"},
