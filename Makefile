@@ -13,6 +13,9 @@ COLD_adapter-metrics := $(foreach m,crypto/tls crypto/x509/... github.com/itchyn
 # Helpers that never speak HTTP/2 leave it out: half a megabyte.
 TAGS_sidecar-logshipper := nethttpomithttp2
 TAGS_adapter-metrics    := nethttpomithttp2
+# What these tags hide from the usual build, and where it is.
+TAGS     := full,docker,e2e
+TAGGED   := ./sidecar-logshipper/output/... ./examples/docker ./examples/e2e
 GO_TEST  := go test -json -timeout 20m
 TALLY    := go run ./internal/tools/tally
 
@@ -41,7 +44,9 @@ test: lint ## rung 1: everything that needs only Go, with the race detector
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -w:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	@go vet work
+	@go vet -tags $(TAGS) $(TAGGED)
 	@go tool staticcheck work
+	@go tool staticcheck -tags $(TAGS) $(TAGGED)
 
 fuzz: ## rung 2: every fuzz target for FUZZTIME
 	@go run ./internal/tools/fuzz -time $(FUZZTIME)
