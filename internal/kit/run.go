@@ -20,6 +20,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 	"github.com/pod-helpers/pod-helpers/internal/kit/life"
 	"github.com/pod-helpers/pod-helpers/internal/kit/logs"
+	"github.com/pod-helpers/pod-helpers/internal/kit/trim"
 	"github.com/pod-helpers/pod-helpers/internal/kit/watch"
 )
 
@@ -143,6 +144,7 @@ func (r *runner[C]) run(parent context.Context) error {
 	r.service = service
 	r.mu.Unlock()
 	r.env.Log.Info("ready", "helper", r.Name, "version", readBuild().version, "admin", listener.Addr().String())
+	trim.Program()
 	if r.watcher != nil {
 		background.Go(func() { r.watcher.Run(ctx, r.env.Log, func() { _ = r.reload(ctx) }) }) // logged there
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/trim"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
@@ -197,7 +198,7 @@ func (f *filler) rest() {
 		<-f.idle
 		f.idle <- &batch{}
 	}
-	debug.FreeOSMemory()
+	trim.Idle()
 }
 
 // makeRoom answers a buffer that is too small for a record: an empty batch instead of a begun one, else a larger buffer.
