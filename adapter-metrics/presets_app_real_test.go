@@ -11,13 +11,19 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-func TestRealUWSGI_StatsServerIsNamedAsItsExporterDoes(t *testing.T) {
+// uwsgi starts a real uWSGI with one app and its stats server.
+func uwsgi(t *testing.T) (app, stats string) {
 	kittest.NeedReal(t, "uwsgi")
-	dir, app, stats := t.TempDir(), kittest.FreeAddress(t), kittest.FreeAddress(t)
-	file := filepath.Join(dir, "app.py")
+	app, stats = kittest.FreeAddress(t), kittest.FreeAddress(t)
+	file := filepath.Join(t.TempDir(), "app.py")
 	write(t, file, "def application(env, start):\n    start('200 OK', [])\n    return [b'x']\n")
 	server(t, "tcp", stats, "uwsgi", "--plugin", "http,python3", "--http-socket", app, "--master", "--workers", "1", "--stats", stats,
 		"--memory-report", "--wsgi-file", file, "--die-on-term", "--cache2", "name=c,items=10")
+	return app, stats
+}
+
+func TestRealUWSGI_StatsServerIsNamedAsItsExporterDoes(t *testing.T) {
+	app, stats := uwsgi(t)
 	admin, _ := adapter(t, "--source", "uwsgi+tcp://"+stats)
 	shows(t, admin, `uwsgi_worker_accepting{worker_id="1"} 1`)
 	kittest.Get("http://" + app + "/")
@@ -26,14 +32,19 @@ func TestRealUWSGI_StatsServerIsNamedAsItsExporterDoes(t *testing.T) {
 		`uwsgi_worker_app_requests_total{app_id="0",worker_id="1"} 1`, `uwsgi_socket_max_queue_length{name="`+app+`",proto="http"}`, `uwsgi_cache_misses{name="c"} 0`)
 }
 
-func TestRealPuma_ControlAppIsNamedAsItsPluginDoes(t *testing.T) {
+// puma starts a real Puma and returns where its control app tells its state.
+func puma(t *testing.T, workers string) (stats string) {
 	kittest.NeedReal(t, "puma")
+	app, control := kittest.FreeAddress(t), kittest.FreeAddress(t)
+	file := filepath.Join(t.TempDir(), "config.ru")
+	write(t, file, "run lambda { |env| [200, {}, ['x']] }\n")
+	server(t, "tcp", app, "puma", "-w", workers, "-t", "1:4", "-b", "tcp://"+app, "--control-url", "tcp://"+control, "--control-token", "TOKEN", file)
+	return "http://" + control + "/stats?token=TOKEN"
+}
+
+func TestRealPuma_ControlAppIsNamedAsItsPluginDoes(t *testing.T) {
 	for _, workers := range []string{"0", "2"} {
-		dir, app, control := t.TempDir(), kittest.FreeAddress(t), kittest.FreeAddress(t)
-		file := filepath.Join(dir, "config.ru")
-		write(t, file, "run lambda { |env| [200, {}, ['x']] }\n")
-		server(t, "tcp", app, "puma", "-w", workers, "-t", "1:4", "-b", "tcp://"+app, "--control-url", "tcp://"+control, "--control-token", "TOKEN", file)
-		admin, _ := adapter(t, "--source", "puma+http://"+control+"/stats?token=TOKEN")
+		admin, _ := adapter(t, "--source", "puma+"+puma(t, workers))
 		shows(t, admin, `puma_max_threads{index="0"} 4`)
 		mustHave(t, scrape(t, admin), "puma_up 1", `puma_backlog{index="0"}`, `puma_pool_capacity{index="0"}`, `puma_requests_count{index="0"} 0`)
 		if workers == "2" {
@@ -84,7 +95,8 @@ public class Agent {
 }
 `
 
-func TestRealJolokia_AJVMIsNamedAsClientJavaDoes(t *testing.T) {
+// jvm starts a JVM that Jolokia tells about.
+func jvm(t *testing.T) (base string) {
 	const jar = "/usr/share/java/jolokia-core.jar"
 	kittest.NeedReal(t, "java", "javac")
 	if _, err := os.Stat(jar); err != nil {
@@ -96,11 +108,16 @@ func TestRealJolokia_AJVMIsNamedAsClientJavaDoes(t *testing.T) {
 	port, file := kittest.FreePort(t), filepath.Join(t.TempDir(), "Agent.java")
 	write(t, file, jolokiaAgent)
 	server(t, "tcp", "127.0.0.1:"+port, "java", "-cp", jar+":/usr/share/java/json-simple.jar", file, port)
-	admin, _ := adapter(t, "--source", "jolokia+http://127.0.0.1:"+port+"/jolokia/read/java.*:*")
+	return "http://127.0.0.1:" + port + "/jolokia/read/"
+}
+
+func TestRealJolokia_AJVMIsNamedAsClientJavaDoes(t *testing.T) {
+	base := jvm(t)
+	admin, _ := adapter(t, "--source", "jolokia+"+base+"java.*:*")
 	mustHave(t, scrape(t, admin), `jvm_memory_used_bytes{area="heap"}`, `jvm_memory_pool_used_bytes{pool="Metaspace"}`, "jvm_threads_current", "jvm_classes_currently_loaded",
 		`jvm_buffer_pool_used_bytes{pool="direct"}`, `jvm_runtime_info{runtime="OpenJDK`, "process_cpu_seconds_total", `jvm_gc_collection_seconds_count{gc="`)
 
-	wrong, _ := adapter(t, "--source", "jolokia+http://127.0.0.1:"+port+"/jolokia/read/nobody:type=X")
+	wrong, _ := adapter(t, "--source", "jolokia+"+base+"nobody:type=X")
 	mustHave(t, scrape(t, wrong), `adapter_source_up{source="jolokia"} 0`, `adapter_source_errors_total{reason="document",source="jolokia"} 1`)
 }
 

@@ -122,7 +122,8 @@ func TestRealNginx_LogLinesSurviveRotation(t *testing.T) {
 	mustHave(t, scrape(t, admin), "shop_http_duration_seconds_count 5", `adapter_samples_total{source="log"} 5`)
 }
 
-func TestRealPHPFPM_StatusIsNamedAsItsExporterDoes(t *testing.T) {
+// phpFPM starts a real PHP-FPM with its status page.
+func phpFPM(t *testing.T) (socket string) {
 	kittest.NeedReal(t, "php-fpm8.2")
 	dir := t.TempDir()
 	socket, file, who := filepath.Join(dir, "fpm.sock"), filepath.Join(dir, "fpm.conf"), ""
@@ -134,6 +135,11 @@ func TestRealPHPFPM_StatusIsNamedAsItsExporterDoes(t *testing.T) {
 	}
 	write(t, file, "[global]\nerror_log = "+filepath.Join(dir, "log")+"\ndaemonize = no\n[www]\nlisten = "+socket+"\n"+who+"pm = static\npm.max_children = 2\npm.status_path = /status\n")
 	server(t, "unix", socket, "php-fpm8.2", "--nodaemonize", "--fpm-config", file)
+	return socket
+}
+
+func TestRealPHPFPM_StatusIsNamedAsItsExporterDoes(t *testing.T) {
+	socket := phpFPM(t)
 	address, _ := nginx(t, "location = /status { fastcgi_param SCRIPT_NAME /status; fastcgi_param SCRIPT_FILENAME /status; fastcgi_param REQUEST_METHOD GET; fastcgi_param QUERY_STRING $query_string; fastcgi_pass unix:"+socket+"; }")
 	for _, url := range []string{"http://" + address + "/status?json", "http://" + address + "/status", "fcgi+unix://" + socket + ":/status?json", "fcgi+unix://" + socket} {
 		admin, _ := adapter(t, "--source", "phpfpm+"+url)
