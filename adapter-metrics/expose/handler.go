@@ -96,6 +96,9 @@ func (h *Handler) Write(w io.Writer, format expfmt.Format) error {
 	if p.openMetrics {
 		p.buf = append(p.buf, "# EOF\n"...)
 	}
+	if head, ok := w.(http.ResponseWriter); ok && !p.flushed && p.err == nil {
+		head.Header().Set("Content-Length", strconv.Itoa(len(p.buf))) // one write less than in chunks
+	}
 	p.flush()
 	p.out = nil
 	return p.err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/expose"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 )
 
@@ -77,6 +79,51 @@ func TestHandler_CompressesAsTheClientLikes(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestHandler_TellsTheLengthOfAPageThatGoesOutInOnePiece(t *testing.T) {
+	for _, c := range []struct {
+		series   int
+		encoding string
+		known    bool
+	}{{300, "identity", true}, {5000, "identity", false}, {5000, "gzip", false}} {
+		server := httptest.NewServer(expose.New(numbered(t, c.series), nil, nil))
+		defer server.Close()
+		r, err := http.NewRequest("GET", server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", c.encoding)
+		res, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		length := int64(-1)
+		if c.known {
+			length = int64(len(body))
+		}
+		if err != nil || len(body) < 4<<10 || res.ContentLength != length { // net/http itself knows the length of up to 2 KiB
+			t.Errorf("%d series, %s: Content-Length %d with %d bytes, error %v", c.series, c.encoding, res.ContentLength, len(body), err)
+		}
+	}
+}
+
+// numbered is a store of one family of n series.
+func numbered(t *testing.T, n int) *series.Store {
+	t.Helper()
+	s := series.New(series.Options{})
+	family, err := s.Family(series.Desc{Name: "numbered", Type: series.Gauge})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if _, err := family.Series(s.Source("test"), sample.Label{Name: "n", Value: strconv.AppendInt(nil, int64(i), 10)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 func decompress(t *testing.T, encoding string, r io.Reader) string {

@@ -20,6 +20,7 @@ const flushBytes = 64 << 10
 type page struct {
 	out         io.Writer
 	err         error // of the first failed write; later ones are not tried
+	flushed     bool  // a part of the page has gone out
 	buf         []byte
 	proto       bool
 	openMetrics bool // of any version
@@ -42,7 +43,7 @@ type names struct {
 }
 
 func (p *page) start(w io.Writer, format expfmt.Format) {
-	p.out, p.err, p.buf = w, nil, p.buf[:0]
+	p.out, p.err, p.flushed, p.buf = w, nil, false, p.buf[:0]
 	p.proto = format.FormatType() == expfmt.TypeProtoDelim
 	p.openMetrics = format.FormatType() == expfmt.TypeOpenMetrics
 	p.v2 = p.openMetrics && format.Version() == expfmt.OpenMetricsVersion_2_0_0
@@ -52,6 +53,7 @@ func (p *page) start(w io.Writer, format expfmt.Format) {
 func (p *page) flush() {
 	if p.err == nil && len(p.buf) > 0 {
 		_, p.err = p.out.Write(p.buf)
+		p.flushed = true
 	}
 	p.buf = p.buf[:0]
 }
