@@ -21,6 +21,7 @@ func statsdCases() []statsdCase {
 		{"UDP 1 line, 100 series", 0, 1.3, traffic{"udp", 1, 100, 0, "c", 0}},
 		{"UDP 30 lines, 100 series", 0, 10, traffic{"udp", 30, 100, 0, "c", 0}},
 		{"UDP 30 lines, 10k series", 0, 10, traffic{"udp", 30, 10_000, 0, "c", 0}},
+		{"UDP 1400 bytes, 1k series", 0, 10, traffic{"udp", 41, 1000, 0, "c", 0}},
 		{"UDP 10 lines, 10k series, 3 tags", 0, 10, traffic{"udp", 10, 10_000, 3, "c", 0}},
 		{"UDP 30 lines, 100k series", 0, 10, traffic{"udp", 30, 100_000, 0, "c", 0}},
 		{"UDP 30 lines, 1k timers", 0, 10, traffic{"udp", 30, 1000, 0, "ms", 0}},
