@@ -1,13 +1,12 @@
 package output
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -44,6 +43,7 @@ type Fluent struct {
 	packer  packer
 	conn    net.Conn
 	greeted bool // on conn
+	once    bool // conn is for one message
 	message []byte
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -127,13 +127,16 @@ func (f *Fluent) Send(ctx context.Context, b *Batch) error {
 		f.disconnect()
 		return networkError(err)
 	}
+	if f.once {
+		f.disconnect()
+	}
 	return nil
 }
 
 // exchange sends [tag, entries, options] and expects {"ack": chunk}. The chunk ID is that of the first record: a server that
 // remembers chunks can tell a resend.
 func (f *Fluent) exchange(b *Batch) error {
-	chunk := hex.EncodeToString(b.FirstID[:])
+	chunk := base64.StdEncoding.EncodeToString(b.FirstID[:])
 	entries, encoding := f.packer.pack(b.Body)
 	m := appendPackedString(append(f.message[:0], 0x93), f.tag)
 	m = append(appendPackedLength(m, 0xc4, len(entries)), entries...)
@@ -148,14 +151,12 @@ func (f *Fluent) exchange(b *Batch) error {
 	if _, err := f.conn.Write(m); err != nil {
 		return err
 	}
-	want := appendPackedString(appendPackedString([]byte{0x81}, "ack"), chunk)
-	have := make([]byte, len(want))
-	if _, err := io.ReadFull(f.conn, have); err != nil {
+	answer, err := readPacked(bufio.NewReaderSize(f.conn, 64), 0) // a server says nothing more before it is sent something
+	if err != nil {
 		return fmt.Errorf("read acknowledgement: %w", err)
 	}
-	// Some servers encode the 32 characters as str 8, as the specification has it, and none has a reason to do otherwise.
-	if !bytes.Equal(have, want) {
-		return fmt.Errorf("read acknowledgement: got %q, want chunk %s", have, chunk)
+	if have, _ := answer.(map[string]any); !isText(have["ack"], chunk) {
+		return fmt.Errorf("read acknowledgement: got %.100q, want chunk %s", fmt.Sprint(answer), chunk)
 	}
 	return nil
 }
@@ -191,13 +192,15 @@ func (f *Fluent) greet() error {
 		return nil
 	}
 	f.greeted = true
-	return f.key.handshake(f.conn)
+	long, err := f.key.handshake(f.conn)
+	f.once = !long
+	return err
 }
 
 func (f *Fluent) disconnect() {
 	if f.conn != nil {
 		_ = f.conn.Close()
-		f.conn, f.greeted = nil, false
+		f.conn, f.greeted, f.once = nil, false, false
 	}
 }
 

@@ -47,16 +47,17 @@ func selfHostname(labels []record.Field) string {
 	return name
 }
 
-// handshake runs on a fresh connection. Its errors are worth another attempt: keys rotate.
-func (k *fluentKey) handshake(conn net.Conn) error {
+// handshake runs on a fresh connection. Its errors are worth another attempt: keys rotate. A connection that is not to be
+// long is for one message.
+func (k *fluentKey) handshake(conn net.Conn) (long bool, err error) {
 	in := bufio.NewReader(io.LimitReader(conn, 64<<10)) // a server says nothing more before it is sent something
-	nonce, salt, err := readHelo(in)
+	nonce, salt, long, err := readHelo(in)
 	if err != nil {
-		return err
+		return false, err
 	}
 	shared, err := k.secrets.Get(k.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:])             // never fails
@@ -66,12 +67,12 @@ func (k *fluentKey) handshake(conn net.Conn) error {
 	ping = appendPackedString(ping, own)
 	ping = appendPackedString(ping, digest(own, []byte(k.hostname), nonce, []byte(shared)))
 	if ping, err = k.appendUser(ping, salt); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := conn.Write(ping); err != nil {
-		return err
+		return false, err
 	}
-	return readPong(in, own, nonce, shared, k)
+	return long, readPong(in, own, nonce, shared, k)
 }
 
 // appendUser appends who we are where the server wants to know, else two empty texts.
@@ -90,22 +91,23 @@ func (k *fluentKey) appendUser(ping, salt []byte) ([]byte, error) {
 }
 
 // readHelo reads ["HELO", {"nonce": …, "auth": …, "keepalive": …}].
-func readHelo(in *bufio.Reader) (nonce, salt []byte, err error) {
+func readHelo(in *bufio.Reader) (nonce, salt []byte, long bool, err error) {
 	message, err := readPacked(in, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read HELO: %w (has the server a shared key?)", err)
+		return nil, nil, false, fmt.Errorf("read HELO: %w (has the server a shared key?)", err)
 	}
 	list, _ := message.([]any)
 	if len(list) != 2 || !isText(list[0], "HELO") {
-		return nil, nil, fmt.Errorf("read HELO: got %.100q", fmt.Sprint(message))
+		return nil, nil, false, fmt.Errorf("read HELO: got %.100q", fmt.Sprint(message))
 	}
 	options, _ := list[1].(map[string]any)
 	nonce, _ = options["nonce"].([]byte)
 	salt, _ = options["auth"].([]byte)
 	if len(nonce) == 0 {
-		return nil, nil, errors.New("read HELO: it has no nonce")
+		return nil, nil, false, errors.New("read HELO: it has no nonce")
 	}
-	return nonce, salt, nil
+	allowed, told := options["keepalive"].(bool)
+	return nonce, salt, allowed || !told, nil
 }
 
 // readPong reads ["PONG", result, reason, hostname, digest] and checks that the server knows the key too.

@@ -21,6 +21,7 @@ import (
 type login struct {
 	key, user, password string
 	hostname            string // of the server
+	short               bool   // a connection is for one message
 	lie                 bool   // it claims to know a key that it does not know
 }
 
@@ -38,7 +39,12 @@ func (l *login) admit(conn net.Conn, r *bufio.Reader) (bool, error) {
 		salt = loginSalt
 	}
 	// a map of three: nonce as bytes, auth as bytes, keepalive
-	helo := fmt.Sprintf("\x92\xa4HELO\x83\xa5nonce\xc4%c%s\xa4auth\xc4%c%s\xa9keepalive\xc3", len(loginNonce), loginNonce, len(salt), salt)
+	helo := fmt.Sprintf("\x92\xa4HELO\x83\xa5nonce\xc4%c%s\xa4auth\xc4%c%s\xa9keepalive", len(loginNonce), loginNonce, len(salt), salt)
+	if l.short {
+		helo += "\xc2"
+	} else {
+		helo += "\xc3"
+	}
 	if _, err := io.WriteString(conn, helo); err != nil {
 		return false, err
 	}
@@ -100,8 +106,9 @@ func TestFluent_BothSidesProveTheSharedKeyOnEachConnection(t *testing.T) {
 		login  login
 		config FluentConfig
 	}{
-		"key":  {login{key: "s3cret", hostname: "aggregator"}, FluentConfig{SharedKey: "s3cret"}},
-		"user": {login{key: "s3cret", hostname: "aggregator", user: "bob", password: "pw"}, FluentConfig{SharedKey: "s3cret", Username: "bob", Password: "pw"}},
+		"key":   {login{key: "s3cret", hostname: "aggregator"}, FluentConfig{SharedKey: "s3cret"}},
+		"short": {login{key: "s3cret", hostname: "aggregator", short: true}, FluentConfig{SharedKey: "s3cret"}},
+		"user":  {login{key: "s3cret", hostname: "aggregator", user: "bob", password: "pw"}, FluentConfig{SharedKey: "s3cret", Username: "bob", Password: "pw"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, out := fluentWith(t, c.login, c.config)
@@ -188,6 +195,21 @@ func TestFluent_AServerThatDoesNotSpeakTheHandshakeIsNotSentAnything(t *testing.
 				t.Errorf("%d bytes were sent", n)
 			}
 		})
+	}
+}
+
+func TestFluent_AConnectionThatIsForOneMessageIsNotUsedForTheNext(t *testing.T) {
+	s, out := fluentWith(t, login{key: "k", hostname: "aggregator", short: true}, FluentConfig{SharedKey: "k"})
+	for range 3 {
+		if err := out.send(t.Context(), numbered(2)); err != nil { // the first attempt, each time
+			t.Fatal(err)
+		}
+		if f := out.out.(*Fluent); f.conn != nil {
+			t.Error("the connection is kept")
+		}
+	}
+	if n := len(s.messages()); n != 6 {
+		t.Errorf("%d messages, want 6", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -106,6 +107,7 @@ type forwardSink struct {
 	events []map[string]any // with the time under "@time"
 	mute   bool             // no acknowledgements
 	ack    string           // sent instead of the right one
+	style  string           // of acknowledgements
 	login  *login           // nil: anybody may send
 	err    error            // the first thing that was not by the specification
 }
@@ -121,6 +123,15 @@ func newForwardSink(t *testing.T, l net.Listener) *forwardSink {
 	})
 	s.accept(t, s.serve)
 	return s
+}
+
+// packAck is {"ack": chunk}, in one of the encodings that servers give it.
+func (s *forwardSink) packAck(chunk string) []byte {
+	text := map[string]string{"": "\xb8", "str 8": "\xd9\x18", "raw 16": "\xda\x00\x18", "bin": "\xc4\x18", "among others": "\xb8"}[s.style]
+	if s.style == "among others" {
+		return []byte("\x82\xa1x\x01\xa3ack" + text + chunk)
+	}
+	return []byte("\x81\xa3ack" + text + chunk)
 }
 
 func (s *forwardSink) serve(conn net.Conn) {
@@ -162,9 +173,18 @@ func (s *forwardSink) serve(conn net.Conn) {
 		silent := err != nil || s.mute
 		s.mu.Unlock()
 		if !silent {
-			_, _ = conn.Write(append([]byte("\x81\xa3ack\xd9\x20"), chunk...))
+			_, _ = conn.Write(s.packAck(chunk))
+		}
+		if l != nil && l.short {
+			return
 		}
 	}
+}
+
+// isID says that a chunk is named as the specification wants it: 128 bits in Base64.
+func isID(chunk string) bool {
+	id, err := base64.StdEncoding.DecodeString(chunk)
+	return err == nil && len(id) == 16
 }
 
 func (s *forwardSink) take(message any) (chunk string, err error) {
@@ -176,7 +196,7 @@ func (s *forwardSink) take(message any) (chunk string, err error) {
 	entries, isBinary := m[1].([]byte)
 	option, isMap := m[2].(map[string]any)
 	chunk, hasChunk := option["chunk"].(string)
-	if !isText || !isBinary || !isMap || !hasChunk || len(chunk) != 32 {
+	if !isText || !isBinary || !isMap || !hasChunk || !isID(chunk) {
 		return "", fmt.Errorf("tag %T, entries %T, options %v", m[0], m[1], m[2])
 	}
 	var r io.Reader = bytes.NewReader(entries)
@@ -256,6 +276,21 @@ func TestFluent_LinesOfEveryLengthArrive(t *testing.T) {
 	}
 }
 
+func TestFluent_AnAcknowledgementIsReadInEachEncodingThatServersGiveIt(t *testing.T) {
+	for _, style := range []string{"", "str 8", "raw 16", "bin", "among others"} {
+		s := newForwardSink(t, listen(t, "tcp"))
+		s.mu.Lock()
+		s.style = style
+		s.mu.Unlock()
+		out := open(t, fluentTo(s, FluentConfig{}))
+		for range 2 {
+			if err := out.send(t.Context(), numbered(3)); err != nil {
+				t.Errorf("%s: %v", style, err)
+			}
+		}
+	}
+}
+
 func TestFluent_IsNotAcknowledgedWithoutTheAckOfItsChunk(t *testing.T) {
 	s := newForwardSink(t, listen(t, "tcp"))
 	out := open(t, fluentTo(s, FluentConfig{Timeout: conf.Duration(100 * time.Millisecond)}))
@@ -266,7 +301,7 @@ func TestFluent_IsNotAcknowledgedWithoutTheAckOfItsChunk(t *testing.T) {
 		t.Errorf("no ack: %v", retry)
 	}
 	s.mu.Lock()
-	s.mute, s.ack = false, "0123456789abcdef0123456789abcdef"
+	s.mute, s.ack = false, "p8n9gmxTQVC8/nh2wlKKeQ=="
 	s.mu.Unlock()
 	if err := out.send(t.Context(), numbered(1)); err == nil {
 		t.Error("the ack of another chunk was taken")
