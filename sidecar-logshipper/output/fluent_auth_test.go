@@ -3,6 +3,7 @@ package output
 import (
 	"bufio"
 	"crypto/sha512"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 )
 
 // login is what a server with a shared key asks for, by the specification: HELO, PING, PONG before the first message.
@@ -195,6 +198,23 @@ func TestFluent_AServerThatDoesNotSpeakTheHandshakeIsNotSentAnything(t *testing.
 				t.Errorf("%d bytes were sent", n)
 			}
 		})
+	}
+}
+
+func TestFluent_TheKeyIsProvenWithinTLSAndAgainOnTheNextConnection(t *testing.T) {
+	a := kittest.NewAuthority(t)
+	d := startFluentWith(t, &login{key: "k", hostname: "aggregator"}, &tls.Config{Certificates: []tls.Certificate{a.Issue("server", "server")}}, tlsfile.Client{CA: a.File("ca.pem")})
+	d.config.Fluent.SharedKey = "k"
+	out, all := d.open(t), numbered(40)
+	out.ship(all[:20]...)
+	d.drop()
+	out.ship(all[20:]...)
+	d.has(t, all)
+	wrong := d.config
+	c := *wrong.Fluent
+	c.SharedKey = "another"
+	if err := open(t, Config{Fluent: &c}).send(t.Context(), numbered(1)); err == nil || !strings.Contains(err.Error(), "shared_key mismatch") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -235,8 +235,15 @@ func (s *forwardSink) messages() (messages []string) {
 }
 
 func startFluent(t *testing.T, server *tls.Config, client tlsfile.Client) *destination {
+	return startFluentWith(t, nil, server, client)
+}
+
+func startFluentWith(t *testing.T, who *login, server *tls.Config, client tlsfile.Client) *destination {
 	url, l, last := listenFor(t, server)
 	s := newForwardSink(t, l)
+	s.mu.Lock()
+	s.login = who
+	s.mu.Unlock()
 	return &destination{config: Config{Fluent: &FluentConfig{URL: url, TLS: client}}, messages: s.messages, drop: s.drop, last: last}
 }
 
