@@ -59,6 +59,18 @@ func TestPrometheus_APageOfOpenMetricsThatIsCutIsNeverServed(t *testing.T) {
 	mustHave(t, scrape(t, admin), "!a 1", `adapter_source_up{source="app"} 0`, `adapter_source_errors_total{reason="document",source="app"} 1`)
 }
 
+func TestSource_ThatAnswersWithNothingOrWithAPageOfErrorIsAway(t *testing.T) {
+	for _, body := range []string{" ", "<html>502 Bad Gateway</html>", `"fine"x`} {
+		shop := newApp(t, body)
+		admin, _ := adapter(t, "--source", "json+"+shop.URL)
+		status, page := kittest.Get("http://" + admin + "/metrics")
+		if status != http.StatusServiceUnavailable {
+			t.Errorf("%q: status %d", body, status)
+		}
+		mustHave(t, page, `adapter_source_up{source="json"} 0`, `adapter_source_errors_total{reason="document",source="json"} 1`, `adapter_parse_errors_total{reason="document",source="json"} 1`)
+	}
+}
+
 func TestSources_ThatAreAllAwayAre503WithTheHelpersOwnMetrics(t *testing.T) {
 	admin, _ := adapter(t, "--source", "json+http://"+kittest.FreeAddress(t)+"/stats")
 	status, page := kittest.Get("http://" + admin + "/metrics")

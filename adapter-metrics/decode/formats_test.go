@@ -36,6 +36,7 @@ func TestFormats_YieldPathsAndValues(t *testing.T) {
 		{"memcached", "STAT cmd_set 5\r\nSTAT cas_hits 2\r\nEND\r\nEND\r\nSTAT items:1:age 3\r\nEND\r\nSTAT 1:chunk_size 96\r\nSTAT active_slabs 1\r\nEND\r\n",
 			"stats.cmd_set=5 stats.cas_hits=2 stats.set_hits=3 items.1.age=3 slabs.1.chunk_size=96 slabs.active_slabs=1"},
 		{"nginx", "Active connections: 2 \nserver accepts handled requests\n 7 8 9 \nReading: 0 Writing: 1 Waiting: 1 \n", "active=2 accepts=7 handled=8 requests=9 reading=0 writing=1 waiting=1"},
+		{"nginx", "Active connections: 2 \nserver accepts handled requests request_time\n 7 8 9 1234\nReading: 0 Writing: 1 Waiting: 1 \n", "active=2 accepts=7 handled=8 requests=9 request_time=1234 reading=0 writing=1 waiting=1"}, // Tengine's extra column
 		{"haproxy", "# pxname,svname,scur,\nweb,FRONTEND,1,\nshop,one,,\nshop,BACKEND,3,\n", "frontend.web.pxname=web frontend.web.svname=FRONTEND frontend.web.scur=1 server.shop.one.pxname=shop server.shop.one.svname=one backend.shop.pxname=shop backend.shop.svname=BACKEND backend.shop.scur=3"},
 		{"prometheus", "# TYPE a counter\na{x=\"1\",y=\"q\\\"}\"} 5 1700000000\na_b 1e3 # {t=\"1\"} 1\n# EOF\n", `a{x=1}{y=q"}}=5 a_b=1e3`},
 		{"actuator", `{"name":"jvm.memory.used","baseUnit":"bytes","measurements":[{"statistic":"VALUE","value":1.5E8}]}`, "jvm.memory.used.value=1.5E8"},

@@ -71,6 +71,7 @@ func TestStatsD_LineByLine(t *testing.T) {
 		{"timer is in seconds", "a:250|ms", `a_seconds_sum 0.25; a_seconds_count 1`, ""},
 		{"timer named after its unit", "latency_ms:250|ms", `latency_seconds_sum 0.25; latency_seconds_count 1`, ""},
 		{"timer, sampled", "a:100|ms|@0.5", `a_seconds_sum 0.2; a_seconds_count 2`, ""},
+		{"timer, sampled at a rate that stands for a million", "a:1|ms|@0.000001", `a_seconds_sum 1000; a_seconds_count 1000000`, ""},
 		{"histogram", "a:5|h", `a_sum 5; a_count 1`, ""},
 		{"distribution", "a:5|d", `a_sum 5; a_count 1`, ""},
 		{"set", "a:x|s\na:y|s\na:x|s", `a 2`, ""},
