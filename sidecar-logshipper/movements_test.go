@@ -86,7 +86,7 @@ func TestFileThatTwoInputsMatch_BelongsToTheFirst(t *testing.T) {
 	s.sameAs(t, a.whole)
 }
 
-func TestOffsetsBeyond4GiB_AreReadAndResumed(t *testing.T) {
+func TestOffsetsBeyond4GiB_AreReadAndResumedAndTruncated(t *testing.T) {
 	dir, a := logDir(t)
 	a.write(1)
 	if err := os.Truncate(a.path, 5<<30); err != nil { // a hole, which takes no space
@@ -100,6 +100,9 @@ func TestOffsetsBeyond4GiB_AreReadAndResumed(t *testing.T) {
 	kill(p)
 	a.write(20)
 	shipper(t, dir, "*.log", s)
+	s.awaitAll(t, a.whole)
+	a.truncate()
+	a.write(20)
 	s.awaitAll(t, a.whole)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,6 +139,17 @@ func TestStore_TakesUpTheSameRoomUntilTheStateHasOutgrownIt(t *testing.T) {
 	}
 	if again := sizes(1); !slices.Equal(again, few) {
 		t.Errorf("a small state takes up %d bytes for ever, want %d", again, few)
+	}
+}
+
+func TestStore_AnotherVersionIsRefusedRatherThanMisread(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), []byte(`{"version":2,"files":[{"path":"a","positions":{"x":{"offset":3}}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := open(t, dir).Load()
+	if err == nil || !strings.Contains(err.Error(), "version 2, this program reads 1") || len(got.Files) != 0 {
+		t.Errorf("loaded %+v, %v", got, err)
 	}
 }
 

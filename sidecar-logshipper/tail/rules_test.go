@@ -138,6 +138,27 @@ func TestReusedInode_IsANewFile(t *testing.T) {
 	}
 }
 
+func TestDeletedFile_GivesItsSpaceFreeWhenAllOfItIsAcknowledgedAndNotBefore(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "one\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	src := s.order[0].src
+	seg, _, _ := s.Read(0, s.order[0], make([]byte, 4096), nil, nil)
+	if err := os.Remove(dir + "/a.log"); err != nil {
+		t.Fatal(err)
+	}
+	s.scan()
+	long := time.Now().Add(lingerTime + time.Second)
+	if s.retire(long); len(s.order) != 1 || !s.Files()[0].Deleted {
+		t.Fatal("it was let go before its line was acknowledged")
+	}
+	s.Acknowledge(0, []Segment{seg}, "")
+	s.retire(long)
+	if _, err := src.ReadAt(make([]byte, 1), 0); len(s.order) != 0 || !errors.Is(err, os.ErrClosed) {
+		t.Errorf("%d files are held, reading gives %v", len(s.order), err)
+	}
+}
+
 func TestTombstone_KeepsACopyThatIsMatchedLateFromBeingReadTwice(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir+"/a.log", "one\ntwo\n")
