@@ -63,21 +63,7 @@ func echoes(t *testing.T, c net.Conn) {
 }
 
 func tcpEcho(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer c.Close(); _, _ = io.Copy(c, c) }()
-		}
-	}()
-	return l.Addr().String()
+	return kittest.Serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 }
 
 func TestDrain_DoesNotWaitForConnectionsOnWhichNothingMoves(t *testing.T) {

@@ -32,33 +32,18 @@ upstreams:
 
 // raw is a backend that answers each request with what script says for its path.
 func raw(t *testing.T, script func(path string) string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
+	return "http://" + kittest.Serve(t, func(c net.Conn) {
+		for r := bufio.NewReader(c); ; {
+			request, err := http.ReadRequest(r)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				for r := bufio.NewReader(c); ; {
-					request, err := http.ReadRequest(r)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, request.Body)
-					if _, err := io.WriteString(c, script(request.URL.Path)); err != nil {
-						return
-					}
-				}
-			}()
+			_, _ = io.Copy(io.Discard, request.Body)
+			if _, err := io.WriteString(c, script(request.URL.Path)); err != nil {
+				return
+			}
 		}
-	}()
-	return "http://" + l.Addr().String()
+	})
 }
 
 func TestBothEngines_RefuseTheSameMalformedRequests(t *testing.T) {

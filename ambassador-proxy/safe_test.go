@@ -146,32 +146,18 @@ func TestRetry_RetryAfterOfTheOnlyEndpointIsHonoured(t *testing.T) {
 }
 
 func TestRetry_AfterAResetOfAReusedConnectionIsCounted(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() { // each connection answers one request and ends with the next, unanswered
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	server := kittest.Serve(t, func(c net.Conn) { // each connection answers one request and ends with the next, unanswered
+		r := bufio.NewReader(c)
+		for i := 0; i < 2; i++ {
+			if _, err := http.ReadRequest(r); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				for i := 0; i < 2; i++ {
-					if _, err := http.ReadRequest(r); err != nil {
-						return
-					}
-					if i == 0 {
-						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-					}
-				}
-			}()
+			if i == 0 {
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
 		}
-	}()
-	addresses, admin := bothEngines(t, "http://"+l.Addr().String(), "")
+	})
+	addresses, admin := bothEngines(t, "http://"+server, "")
 	for engine, address := range addresses {
 		c := client(t, false)
 		for range 4 {

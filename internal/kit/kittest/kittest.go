@@ -142,6 +142,31 @@ func Logs(t testing.TB) (*slog.Logger, *Buffer) {
 	return logs.New(io.MultiWriter(b, t.Output()), slog.LevelDebug, "text"), b
 }
 
+// Serve is a server on loopback that does with each connection what serve says, and closes it then. It ends with the test.
+func Serve(t testing.TB, serve func(c net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().String()
+}
+
 // Eventually polls until condition holds, and fails the test after limit with what it waited for.
 func Eventually(t testing.TB, limit time.Duration, condition func() bool, waitingFor string) {
 	t.Helper()
