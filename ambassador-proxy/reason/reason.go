@@ -28,6 +28,7 @@ const (
 
 	// The upstream's answer is bad or late.
 	UpstreamReset
+	UpstreamAuthFailed
 	UpstreamBadResponse
 	UpstreamTruncated
 	UpstreamUnavailable
@@ -109,6 +110,8 @@ func (r Reason) later() row {
 	switch r {
 	case UpstreamReset:
 		return row{"upstream_reset", "connection closed before the answer", 502, grpcUnavailable}
+	case UpstreamAuthFailed:
+		return row{"upstream_auth_failed", "credentials of the ambassador not accepted", 502, grpcUnavailable}
 	case UpstreamBadResponse:
 		return row{"upstream_bad_response", "malformed answer", 502, grpcUnavailable}
 	case UpstreamTruncated:

@@ -35,6 +35,16 @@ func TestSession_AllocatesNothingPerCommand(t *testing.T) {
 	}
 }
 
+func TestTrunk_AllocatesNothingPerCommand(t *testing.T) {
+	request, answer := command("GET", "k"), "+GET k\r\n"
+	p, dial, _ := started(t, config.Upstream{URL: "redis://" + answering(t, len(request), answer)}, 0)
+	app := shared(t, p, dial, 0)[1]
+	in, out := make([]byte, len(answer)), []byte(request)
+	if n := testing.AllocsPerRun(1000, func() { exchange(t, app, out, in) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func exchange(t testing.TB, app net.Conn, out, in []byte) {
 	if _, err := app.Write(out); err != nil {
 		t.Fatal(err)

@@ -25,17 +25,27 @@ const (
 type spec struct {
 	kind              kind
 	first, last, step int // last -1: the last argument, -2: the one before
+	share             share
 }
+
+// share tells which commands may go over a connection that clients share: one answer must not hold up those behind it.
+type share uint8
+
+const (
+	alone share = iota // not at all: the answer may be large, and asking twice would not do
+	reads              // an answer that is large is dropped, and asked for again on a connection of the client's own
+	brief              // the answer is a word or a number
+)
 
 // specOf knows the commands by their upper-case names. Keys stand where COMMAND INFO of Redis 7 says.
 func specOf(name []byte) spec {
 	switch string(name) {
 	case "MGET":
-		return spec{splitGet, 1, -1, 1}
+		return spec{splitGet, 1, -1, 1, alone}
 	case "MSET":
-		return spec{splitSet, 1, -1, 2}
+		return spec{splitSet, 1, -1, 2, alone}
 	case "DEL", "EXISTS", "UNLINK", "TOUCH":
-		return spec{split, 1, -1, 1}
+		return spec{split, 1, -1, 1, alone}
 	case "PING", "ECHO", "QUIT", "AUTH", "HELLO", "SELECT", "INFO", "CLIENT", "RESET", "READONLY", "READWRITE", "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH":
 		return spec{kind: local}
 	case "DBSIZE", "FLUSHDB", "FLUSHALL":
@@ -55,30 +65,31 @@ func specOf(name []byte) spec {
 
 func specOfKeyed(name []byte) spec {
 	switch string(name) {
-	case "GET", "SET", "SETEX", "PSETEX", "SETNX", "GETSET", "GETDEL", "GETEX", "APPEND", "STRLEN", "INCR", "DECR", "INCRBY", "DECRBY",
-		"INCRBYFLOAT", "GETRANGE", "SETRANGE", "SUBSTR", "SETBIT", "GETBIT", "BITCOUNT", "BITPOS", "BITFIELD", "BITFIELD_RO",
-		"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL", "PERSIST", "TYPE", "DUMP", "RESTORE", "MOVE",
-		"HSET", "HSETNX", "HGET", "HMSET", "HMGET", "HDEL", "HLEN", "HKEYS", "HVALS", "HGETALL", "HEXISTS", "HINCRBY", "HINCRBYFLOAT",
-		"HSTRLEN", "HSCAN", "HRANDFIELD", "HEXPIRE", "HPEXPIRE", "HEXPIREAT", "HPEXPIREAT", "HEXPIRETIME", "HPEXPIRETIME", "HTTL", "HPTTL",
-		"HPERSIST", "HGETDEL", "HGETEX", "HSETEX",
-		"LPUSH", "RPUSH", "LPUSHX", "RPUSHX", "LPOP", "RPOP", "LLEN", "LINDEX", "LSET", "LRANGE", "LTRIM", "LREM", "LINSERT", "LPOS",
-		"SADD", "SREM", "SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS", "SPOP", "SRANDMEMBER", "SSCAN",
-		"ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZSCORE", "ZMSCORE", "ZINCRBY", "ZRANK", "ZREVRANK", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE",
-		"ZREVRANGEBYSCORE", "ZRANGEBYLEX", "ZREVRANGEBYLEX", "ZLEXCOUNT", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREMRANGEBYLEX",
-		"ZPOPMIN", "ZPOPMAX", "ZRANDMEMBER", "ZSCAN",
-		"PFADD", "GEOADD", "GEODIST", "GEOHASH", "GEOPOS", "GEOSEARCH", "GEORADIUS_RO", "GEORADIUSBYMEMBER_RO",
-		"XADD", "XLEN", "XRANGE", "XREVRANGE", "XDEL", "XTRIM", "XACK", "XCLAIM", "XAUTOCLAIM", "XPENDING", "XSETID", "SORT_RO":
-		return spec{keyed, 1, 1, 1}
+	case "GET", "STRLEN", "GETRANGE", "SUBSTR", "GETBIT", "BITCOUNT", "BITPOS", "BITFIELD_RO", "EXPIRETIME", "PEXPIRETIME", "TTL", "PTTL", "TYPE", "DUMP",
+		"HGET", "HMGET", "HLEN", "HKEYS", "HVALS", "HGETALL", "HEXISTS", "HSTRLEN", "HSCAN", "HRANDFIELD", "HEXPIRETIME", "HPEXPIRETIME", "HTTL", "HPTTL",
+		"LLEN", "LINDEX", "LRANGE", "LPOS", "SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS", "SRANDMEMBER", "SSCAN",
+		"ZCARD", "ZCOUNT", "ZSCORE", "ZMSCORE", "ZRANK", "ZREVRANK", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZRANGEBYLEX",
+		"ZREVRANGEBYLEX", "ZLEXCOUNT", "ZRANDMEMBER", "ZSCAN", "GEODIST", "GEOHASH", "GEOPOS", "GEOSEARCH", "GEORADIUS_RO", "GEORADIUSBYMEMBER_RO",
+		"XLEN", "XRANGE", "XREVRANGE", "XPENDING", "SORT_RO":
+		return spec{keyed, 1, 1, 1, reads}
+	case "SET", "SETEX", "PSETEX", "SETNX", "APPEND", "INCR", "DECR", "INCRBY", "DECRBY", "INCRBYFLOAT", "SETRANGE", "SETBIT",
+		"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "PERSIST", "MOVE", "HSET", "HSETNX", "HMSET", "HDEL", "HINCRBY", "HINCRBYFLOAT",
+		"LPUSH", "RPUSH", "LPUSHX", "RPUSHX", "LSET", "LTRIM", "LREM", "LINSERT", "SADD", "SREM",
+		"ZADD", "ZREM", "ZINCRBY", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZREMRANGEBYLEX", "PFADD", "GEOADD", "XADD", "XDEL", "XTRIM", "XACK":
+		return spec{keyed, 1, 1, 1, brief}
+	case "GETSET", "GETDEL", "GETEX", "BITFIELD", "RESTORE", "HEXPIRE", "HPEXPIRE", "HEXPIREAT", "HPEXPIREAT", "HPERSIST", "HGETDEL", "HGETEX", "HSETEX",
+		"LPOP", "RPOP", "SPOP", "ZPOPMIN", "ZPOPMAX", "XCLAIM", "XAUTOCLAIM", "XSETID":
+		return spec{keyed, 1, 1, 1, alone}
 	case "RENAME", "RENAMENX", "COPY", "LMOVE", "RPOPLPUSH", "SMOVE", "ZRANGESTORE", "GEOSEARCHSTORE", "LCS":
-		return spec{keyed, 1, 2, 1}
+		return spec{keyed, 1, 2, 1, alone}
 	case "SINTER", "SUNION", "SDIFF", "SINTERSTORE", "SUNIONSTORE", "SDIFFSTORE", "PFCOUNT", "PFMERGE":
-		return spec{keyed, 1, -1, 1}
+		return spec{keyed, 1, -1, 1, alone}
 	case "MSETNX":
-		return spec{keyed, 1, -1, 2}
+		return spec{keyed, 1, -1, 2, alone}
 	case "BITOP":
-		return spec{keyed, 2, -1, 1}
+		return spec{keyed, 2, -1, 1, alone}
 	case "OBJECT", "XINFO", "XGROUP":
-		return spec{keyed, 2, 2, 1}
+		return spec{keyed, 2, 2, 1, alone}
 	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO":
 		return spec{kind: counted, first: 2}
 	case "SINTERCARD", "ZINTER", "ZUNION", "ZDIFF", "ZINTERCARD", "LMPOP", "ZMPOP":
@@ -129,7 +140,7 @@ func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 }
 
 // single tells whether the command has one key, its first argument.
-func (c spec) single() bool { return c == spec{keyed, 1, 1, 1} }
+func (c spec) single() bool { return c.kind == keyed && c.first == 1 && c.last == 1 }
 
 // fold makes a short word upper-case, in room; empty when it is too long.
 func fold(b []byte, room *[32]byte) []byte {

@@ -1,7 +1,10 @@
 package shard
 
 import (
+	"bytes"
+	"errors"
 	"net"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/upstream"
@@ -81,28 +84,97 @@ func (s *session) claim(b *backend) error {
 
 // connect dials a shard that has admitted the batch.
 func (s *session) connect(shard *Shard, e *upstream.Endpoint) (*backend, error) {
-	c, err := shard.dial(s.ctx, e)
+	g, err := s.proto.greeting(s.view)
 	if err != nil {
+		e.Unclaim()
 		return nil, err
 	}
-	b := &backend{shard: shard, endpoint: e}
-	b.init(c, &s.p.buffers, s.p.timeout)
+	b, err := s.p.open(shard, e, g)
+	if err != nil {
+		if why := reason.OfDial(err); why.Client() {
+			e.Unclaim()
+		} else {
+			shard.unreachable(e, why, err.Error())
+		}
+		return nil, err
+	}
 	b.begin(s.now)
 	s.used = append(s.used, b)
-	if !s.p.sockets.Add(c) {
-		b.fail(reason.ClientAborted)
-		return nil, net.ErrClosed
-	}
 	s.backends[shard] = b
-	if refused, err := s.proto.hello(s, b); err != nil {
-		if !refused {
-			b.failure = reason.OK // said by Unreachable
-			b.claimed = false
-			shard.unreachable(e, because(err), cause(err).Error())
-		}
-		b.request.close(b.buffers)
-		s.drop(b)
+	return b, nil
+}
+
+// open makes a connection to a shard that has heard the greeting. The error has its reason and reads well; that of a shard
+// that does not like what the client has said of itself blames the client.
+func (p *Proxy) open(shard *Shard, e *upstream.Endpoint, g greeting) (*backend, error) {
+	c, err := e.Dial(p.ctx)
+	if err != nil {
+		why := reason.OfDial(err)
+		return nil, &reason.Error{Reason: why, Err: errors.New(why.Text())}
+	}
+	if !p.sockets.Add(c) {
+		return nil, &reason.Error{Reason: reason.ClientAborted, Err: net.ErrClosed}
+	}
+	b := &backend{shard: shard, endpoint: e}
+	b.init(c, &p.buffers, p.timeout)
+	if err := g.say(b); err != nil {
+		b.release()
+		p.sockets.Remove(c)
 		return nil, err
 	}
 	return b, nil
+}
+
+// greeting is what a new connection must hear before all else. The zero value is none.
+type greeting struct {
+	request []byte
+	answers int
+	ours    int // of the answers, the first ones: to the credentials of the ambassador, not of the client
+}
+
+const greetingTimeout = 5 * time.Second
+
+func (g greeting) say(b *backend) error {
+	if g.answers == 0 {
+		return nil
+	}
+	usual := b.timeout
+	b.timeout = min(usual, greetingTimeout)
+	defer func() { b.timeout, b.until = usual, time.Time{} }()
+	b.push(g.request)
+	b.wait()
+	for i := range g.answers {
+		err := accepted(b)
+		refused, ok := errors.AsType[*refusedError](err)
+		switch {
+		case err == nil:
+			continue
+		case !ok:
+			return &reason.Error{Reason: because(err), Err: cause(err)}
+		case i < g.ours:
+			return &reason.Error{Reason: reason.UpstreamAuthFailed, Err: refused}
+		}
+		return &reason.Error{Reason: reason.ClientBadRequest, Err: refused}
+	}
+	return nil
+}
+
+// refusedError is an error in a reply.
+type refusedError struct{ error }
+
+// accepted reads a reply that must not be an error.
+func accepted(b *backend) error {
+	mark, err := b.peek()
+	if err != nil {
+		return err
+	}
+	if mark != '-' {
+		_, err := b.reply(nil)
+		return err
+	}
+	line, err := b.line()
+	if err != nil {
+		return err
+	}
+	return &refusedError{errors.New(string(bytes.TrimRight(line[1:], "\r\n")))}
 }

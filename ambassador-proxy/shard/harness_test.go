@@ -24,26 +24,7 @@ import (
 // scripted is a shard that does with each connection what serve says.
 func scripted(t testing.TB, serve func(c net.Conn, r *bufio.Reader)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(c, bufio.NewReaderSize(c, 1<<20))
-			}()
-		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
-	return l.Addr().String()
+	return kittest.Serve(t, func(c net.Conn) { serve(c, bufio.NewReaderSize(c, 1<<20)) })
 }
 
 // answering reads requests of a fixed size and gives a fixed answer, without allocations of its own.
@@ -64,37 +45,34 @@ func answering(t testing.TB, requestBytes int, answer string) string {
 // through starts a proxy to an upstream and connects to it.
 func through(t testing.TB, c config.Upstream, limit int) (app net.Conn, up *upstream.Upstream) {
 	t.Helper()
+	_, dial, up := started(t, c, limit)
+	return dial(), up
+}
+
+// started starts a proxy to an upstream; dial connects to it.
+func started(t testing.TB, c config.Upstream, limit int) (p *Proxy, dial func() net.Conn, up *upstream.Upstream) {
+	t.Helper()
 	up, err := upstream.New("cache", c, upstream.Env{Log: slog.New(slog.DiscardHandler), Secrets: &conf.Secrets{},
 		Health: health.NewRegistry(), DNS: &discover.DNS{}, StartupWait: func() time.Duration { return time.Second }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := New(Config{Upstream: up, Metrics: NewMetrics(prometheus.NewRegistry()), Secrets: &conf.Secrets{}, Command: limit})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.Serve(c)
-		}
-	}()
-	app, err = net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = app.SetDeadline(time.Now().Add(20 * time.Second))
-	t.Cleanup(func() { app.Close(); l.Close(); <-done; p.Close(); up.Close() })
+	p = New(Config{Upstream: up, Metrics: NewMetrics(prometheus.NewRegistry()), Secrets: &conf.Secrets{}, Command: limit})
+	t.Cleanup(func() { p.Close(); up.Close() })
+	address := kittest.Serve(t, p.Serve)
 	if _, err := up.Await(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	return app, up
+	return p, func() net.Conn {
+		t.Helper()
+		app, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = app.SetDeadline(time.Now().Add(20 * time.Second))
+		t.Cleanup(func() { app.Close() })
+		return app
+	}, up
 }
 
 // asked sends a request and reads as many bytes as are wanted.

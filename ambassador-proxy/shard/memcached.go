@@ -19,7 +19,27 @@ func (*memcached) failure(text string) []byte {
 	return fmt.Appendf(nil, "SERVER_ERROR %s\r\n", clean(text))
 }
 
-func (*memcached) hello(*session, *backend) (bool, error) { return false, nil }
+func (*memcached) greeting(*view) (greeting, error) { return greeting{}, nil }
+
+func (*memcached) said() string { return "" }
+
+// shared leaves meta commands out: some of them must not be sent twice.
+func (m *memcached) shared(b []byte) (key []byte, how share, as shape) {
+	words, _, n, err := ParseLine(b, m.words)
+	m.words = words
+	if err != nil || n < len(b) || len(words) < 2 || badKey(words[1]) || len(words) <= dataSize(words) || string(words[len(words)-1]) == "noreply" {
+		return nil, alone, lineShape
+	}
+	switch string(words[0]) {
+	case "get", "gets":
+		if len(words) == 2 {
+			return words[1], reads, valuesShape
+		}
+	case "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch":
+		return words[1], brief, lineShape
+	}
+	return nil, alone, lineShape
+}
 
 // ParseLine reads a command line and the block of data that belongs to it from the beginning of b: its words, how long the
 // line is, and how long all of it is. errMore when b ends too early: n is then how long the command is, or 0, and words and

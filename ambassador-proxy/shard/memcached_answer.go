@@ -41,9 +41,9 @@ func (b *backend) text(w io.Writer, hold func(lead) bool) (l lead, begun bool, e
 	if err != nil {
 		return "", false, err
 	}
-	l, size, err := b.head(line)
+	l, size, err := headOf(line)
 	if err != nil {
-		return "", false, err
+		return "", false, &malformed{err}
 	}
 	if w == nil || hold != nil && hold(l) {
 		w = io.Discard
@@ -68,11 +68,11 @@ func (b *backend) text(w io.Writer, hold func(lead) bool) (l lead, begun bool, e
 	return l, true, nil
 }
 
-// head reads the line of an answer: what it begins with, and the size of the data behind it, -1 when there are none.
-func (b *backend) head(line []byte) (l lead, size int, err error) {
+// headOf reads the line of an answer: what it begins with, and the size of the data behind it, -1 when there are none.
+func headOf(line []byte) (l lead, size int, err error) {
 	word, rest, _ := bytes.Cut(line[:len(line)-2], []byte(" "))
 	if len(word) == 0 {
-		return "", 0, &malformed{errors.New("an empty line")}
+		return "", 0, errors.New("an empty line")
 	}
 	skip := 0
 	switch l = leadOf(word); l {
@@ -87,7 +87,26 @@ func (b *backend) head(line []byte) (l lead, size int, err error) {
 	}
 	number, _, _ := bytes.Cut(rest, []byte(" "))
 	if size, err = decimal(number, maxBulk); err != nil || size < 0 {
-		return "", 0, &malformed{errors.New("no size")}
+		return "", 0, errors.New("no size")
 	}
 	return l, size, nil
+}
+
+// textEnd is the length of the answer at the beginning of b, a line and its data; errMore when b ends before it.
+func textEnd(b []byte) (l lead, n int, err error) {
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		return "", 0, errMore
+	}
+	if end < 1 || b[end-1] != '\r' {
+		return "", 0, errors.New("a line of the answer does not end with CR LF")
+	}
+	l, size, err := headOf(b[:end+1])
+	if n = end + 1; size >= 0 {
+		n += size + 2
+	}
+	if err == nil && n > len(b) {
+		err = errMore
+	}
+	return l, n, err
 }

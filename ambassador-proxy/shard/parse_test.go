@@ -190,7 +190,7 @@ func FuzzHead(f *testing.F) {
 		if len(b) < 2 || string(b[len(b)-2:]) != "\r\n" || bytes.IndexByte(b, '\n') != len(b)-1 {
 			return
 		}
-		l, size, err := (&backend{}).head(b)
+		l, size, err := headOf(b)
 		if err == nil && (size < -1 || size > maxBulk || (size >= 0) != (l == leadValue || l == leadMeta)) {
 			t.Fatalf("%q: %s, %d bytes", b, l, size)
 		}

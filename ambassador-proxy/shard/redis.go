@@ -2,11 +2,9 @@ package shard
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // redis is the Redis protocol of one client: what it has said about itself, to be said again on every new connection.
@@ -17,6 +15,7 @@ type redis struct {
 	login    [][]byte
 	database []byte // nil 0
 	called   []byte // CLIENT SETNAME
+	saying   string // version, login and database in one
 	tx       transaction
 }
 
@@ -259,51 +258,50 @@ func (q *redis) connected(s *session) []*Shard {
 	return all
 }
 
-// hello says on a new connection what the client has said on others. A refusal of the ambassador's own credentials concerns
-// every client: the shard counts as out of reach.
-func (q *redis) hello(s *session, b *backend) (refused bool, err error) {
-	login, own := q.login, true
-	if user, password, err := s.view.credentials(); err != nil {
-		return true, err
-	} else if password != "" {
-		login, own = loginOf(user, password), false
+// greeting says on a new connection what the client has said on others.
+func (q *redis) greeting(v *view) (greeting, error) {
+	user, password, err := v.credentials()
+	if err != nil {
+		return greeting{}, err
 	}
-	asked := 0
-	for _, c := range [][][]byte{login, words("HELLO", q.version), words("SELECT", q.database)} {
-		if len(c) > 0 {
-			b.out = AppendCommand(b.out, c...)
-			asked++
-		}
+	if password == "" {
+		return q.told(q.login), nil
 	}
-	if asked == 0 {
-		return false, nil
-	}
-	usual := b.timeout
-	b.timeout = min(usual, helloTimeout)
-	defer func() { b.timeout, b.until = usual, time.Time{} }()
-	b.push(b.out)
-	b.wait()
-	b.out = b.out[:0]
-	for range asked {
-		mark, err := b.peek()
-		if err != nil {
-			return false, err
-		}
-		if mark == '-' {
-			line, err := b.line()
-			if err != nil {
-				return false, err
-			}
-			return own, errors.New(string(bytes.TrimRight(line[1:], "\r\n")))
-		}
-		if _, err := b.reply(nil); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
+	g := q.told(loginOf(user, password))
+	g.ours = 1
+	return g, nil
 }
 
-const helloTimeout = 5 * time.Second
+func (q *redis) told(login [][]byte) (g greeting) {
+	for _, c := range [][][]byte{login, words("HELLO", q.version), words("SELECT", q.database)} {
+		if len(c) > 0 {
+			g.request = AppendCommand(g.request, c...)
+			g.answers++
+		}
+	}
+	return g
+}
+
+func (q *redis) said() string { return q.saying }
+
+// remember is to be called when the client has said something of itself.
+func (q *redis) remember() { q.saying = string(q.told(q.login).request) }
+
+func (q *redis) shared(b []byte) (key []byte, how share, as shape) {
+	if b[0] != '*' || q.tx.open || q.tx.watch != nil {
+		return nil, alone, replyShape
+	}
+	args, n, err := ParseCommand(b, q.args)
+	q.args = args
+	if err != nil || n < len(b) || len(args) < 2 {
+		return nil, alone, replyShape
+	}
+	name := fold(args[0], &q.room)
+	if string(name) == "SET" && slices.ContainsFunc(args[2:], func(a []byte) bool { return len(a) == 3 && word(a) == "GET" }) {
+		return nil, alone, replyShape // the old value may be large
+	}
+	return args[1], specOf(name).share, replyShape
+}
 
 func words(name string, v []byte) [][]byte {
 	if v == nil {

@@ -103,7 +103,7 @@ func (q *redis) choose(s *session, args [][]byte) {
 		return
 	}
 	database := bytes.Clone(args[1])
-	q.broadcast(s, q.connected(s), then(agreed, func() { q.database = database }), AppendCommand(nil, args...))
+	q.broadcast(s, q.connected(s), then(agreed, func() { q.database = database; q.remember() }), AppendCommand(nil, args...))
 }
 
 // then is a join that remembers what was said, for connections to come, once the shards have taken it.
@@ -143,7 +143,7 @@ func (q *redis) auth(s *session, args [][]byte) {
 		return
 	}
 	login := cloned(args)
-	q.broadcast(s, q.connected(s), then(agreed, func() { q.login = login }), AppendCommand(nil, args...))
+	q.broadcast(s, q.connected(s), then(agreed, func() { q.login = login; q.remember() }), AppendCommand(nil, args...))
 }
 
 func cloned(args [][]byte) [][]byte {
@@ -185,7 +185,10 @@ func (q *redis) greet(s *session, args [][]byte) {
 			return
 		}
 	}
-	remember := func() { q.version, q.login, q.called = version, login, called }
+	remember := func() {
+		q.version, q.login, q.called = version, login, called
+		q.remember()
+	}
 	q.broadcast(s, q.connected(s), then(first, remember), AppendCommand(nil, request...))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
@@ -21,9 +22,13 @@ type protocol interface {
 	// long begins a command that is larger than b and need not be held whole: the n bytes of b that were sent, and what finds
 	// the end of the others. nil when it must be held.
 	long(s *session, b []byte) (n int, rest scanner)
-	// hello prepares a new connection to a shard: credentials, the database. refused tells that the shard is well, and does not
-	// like what the client has said of itself.
-	hello(s *session, b *backend) (refused bool, err error)
+	// greeting is what a new connection to a shard must hear before all else: credentials, the database.
+	greeting(v *view) (greeting, error)
+	// shared tells whether b is one whole command that may go over a connection that clients share, with its key and the shape
+	// of its answer.
+	shared(b []byte) (key []byte, how share, as shape)
+	// said is what the client has said of itself: those who have said the same may share.
+	said() string
 	// failure is the answer to one command that failed.
 	failure(text string) []byte
 }
@@ -58,6 +63,15 @@ type session struct {
 	ending   bool   // no more commands: QUIT or a malformed one
 	refused  bool   // the app may still be sending
 
+	takeFn func(uintptr) bool // take, bound once
+	state  atomic.Int32       // of the shared command
+	wake   chan struct{}      // it is settled
+	early  bool               // bytes came before it was
+	kept   []byte             // it, if it can be asked again
+	room   [maxKept]byte      // of kept
+	single int                // commands to come that are not to be shared
+	wanted *Shard             // a trunk to it
+
 	at      []int // scratch of split
 	shards  []*Shard
 	reached []reached
@@ -89,7 +103,8 @@ type reached struct {
 }
 
 func newSession(p *Proxy, c net.Conn) *session {
-	s := &session{p: p, ctx: p.ctx, id: p.ids.Add(1), backends: map[*Shard]*backend{}}
+	s := &session{p: p, ctx: p.ctx, id: p.ids.Add(1), backends: map[*Shard]*backend{}, wake: make(chan struct{}, 1)}
+	s.takeFn = s.take
 	s.client.init(c, &p.buffers, 0)
 	s.relay = relay{s: s, out: writer{wire: &s.client}}
 	return s
@@ -99,7 +114,7 @@ func newSession(p *Proxy, c net.Conn) *session {
 func (s *session) run() {
 	for want := 0; !s.ending; {
 		if want > 0 || len(s.client.unread()) == 0 {
-			if s.client.fill() != nil { // what was asked is answered
+			if s.receive() != nil { // what was asked is answered
 				break
 			}
 		}
@@ -111,6 +126,10 @@ func (s *session) run() {
 		var err error
 		if want, err = s.batch(); err != nil {
 			break
+		}
+		if s.wanted != nil {
+			s.join(s.wanted)
+			s.wanted = nil
 		}
 	}
 	for _, b := range s.backends {

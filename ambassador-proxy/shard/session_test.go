@@ -97,7 +97,7 @@ func TestSession_StreamsALargeCommandBeforeItsEndIsThere(t *testing.T) {
 	const size = 1 << 20
 	var got atomic.Int64
 	shard := scripted(t, func(c net.Conn, r *bufio.Reader) {
-		b := make([]byte, 4096)
+		b := make([]byte, 64<<10)
 		for {
 			n, err := r.Read(b)
 			if err != nil {
@@ -214,5 +214,25 @@ func TestSession_AnIdleConnectionThatTheShardHasClosedIsReplaced(t *testing.T) {
 		asked(t, app, command("GET", "a"), "+GET a\r\n")
 		<-closed
 		<-time.After(2 * freshFor) // closed as an idle one is: not within the moment after its last use
+	}
+}
+
+func TestSession_AShardThatRefusesTheAmbassadorsPasswordIsOutForThatReason(t *testing.T) {
+	t.Setenv("SHARD_PASSWORD", "wrong")
+	server := scripted(t, func(c net.Conn, r *bufio.Reader) {
+		for {
+			if _, err := readCommand(r); err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+		}
+	})
+	app, up := through(t, config.Upstream{URL: "redis://" + server, Auth: &config.Auth{Password: "${env:SHARD_PASSWORD}"}}, 0)
+	asked(t, app, command("GET", "k"), "-ERR shard "+server+": WRONGPASS invalid username-password pair or user is disabled.\r\n")
+	if n := up.Stats().Attempts[reason.UpstreamAuthFailed].Load(); n != 1 {
+		t.Errorf("%d attempts failed for it", n)
+	}
+	if n := up.Stats().Attempts[reason.UpstreamReset].Load(); n != 0 {
+		t.Errorf("%d attempts count as reset", n)
 	}
 }

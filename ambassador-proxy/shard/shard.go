@@ -104,7 +104,8 @@ func New(c Config) *Proxy {
 
 // Set sends the commands to come elsewhere.
 func (p *Proxy) Set(up *upstream.Upstream) {
-	if v := p.view.Load(); v != nil && v.m.up == up {
+	old := p.view.Load()
+	if old != nil && old.m.up == up {
 		return
 	}
 	v := &view{m: NewMap(up, p.metrics), secrets: p.secrets}
@@ -112,6 +113,9 @@ func (p *Proxy) Set(up *upstream.Upstream) {
 		v.user, v.password = a.User, a.Password
 	}
 	p.view.Store(v)
+	if old != nil {
+		old.m.retire()
+	}
 }
 
 // Serve answers one client and closes it.

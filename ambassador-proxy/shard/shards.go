@@ -46,6 +46,11 @@ type Shard struct {
 	attempts *[reason.Count]atomic.Int64       // of the upstream
 	requests prometheus.Counter
 	errors   *prometheus.CounterVec // curried to the shard
+
+	mu      sync.Mutex
+	trunks  map[string]*trunk // by what their clients have said of themselves
+	tried   time.Time         // to make one
+	retired bool              // no more are made
 }
 
 // Name is the name in the ring, as twemproxy writes it: host:port, or the host alone with memcached's own port.
@@ -83,6 +88,14 @@ func (m *Map) Ring(ctx context.Context) (*ring, error) {
 	return r, nil
 }
 
+// current is the ring if it can be told without a wait.
+func (m *Map) current() *ring {
+	if r := m.ring.Load(); r != nil && same(r.of, m.up.Endpoints()) {
+		return r
+	}
+	return nil
+}
+
 func same(a, b []*upstream.Endpoint) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
@@ -96,7 +109,7 @@ func (m *Map) build(ends []*upstream.Endpoint) *ring {
 	add := func(name string, weight int, e *upstream.Endpoint) {
 		s := m.known[name]
 		if s == nil {
-			s = &Shard{name: name, attempts: &m.up.Stats().Attempts}
+			s = &Shard{name: name, attempts: &m.up.Stats().Attempts, trunks: map[string]*trunk{}}
 			s.requests, s.errors = m.metrics.of(m.up.Name(), name)
 			m.known[name] = s
 		}
@@ -200,17 +213,6 @@ func (s *Shard) admit(now time.Time) (*upstream.Endpoint, error) {
 		return nil, errors.New("the name has no address now")
 	}
 	return e, s.claim(e, now)
-}
-
-// dial connects to the shard.
-func (s *Shard) dial(ctx context.Context, e *upstream.Endpoint) (net.Conn, error) {
-	c, err := e.Dial(ctx)
-	if err == nil {
-		return c, nil
-	}
-	why := reason.OfDial(err)
-	s.unreachable(e, why, why.Text())
-	return nil, errors.New(why.Text())
 }
 
 // unreachable takes the shard out.

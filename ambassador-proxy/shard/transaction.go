@@ -57,7 +57,7 @@ func (q *redis) tell(s *session, b *backend, command string, text []byte, answer
 }
 
 func (q *redis) watch(s *session, args [][]byte) {
-	shard, no := q.one(s, spec{keyed, 1, -1, 1}, "WATCH", args)
+	shard, no := q.one(s, spec{keyed, 1, -1, 1, alone}, "WATCH", args)
 	if no == nil && q.tx.watch != nil && q.tx.watch.shard != shard {
 		no = []byte("-CROSSSLOT keys of one transaction lie on different shards (give them a common {hash tag})\r\n")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -42,6 +43,15 @@ func (e *Endpoint) Claim(now time.Time) bool {
 	}
 	e.load.Begin()
 	return true
+}
+
+// ReportMany is Report for n claims that ended alike.
+func (e *Endpoint) ReportMany(n int, o layer7.Outcome) {
+	for range n - 1 {
+		e.load.End()
+	}
+	e.up.stats.Attempts[o.Reason].Add(int64(n - 1))
+	e.Report(o)
 }
 
 // Unclaim ends a claim of which nothing came.
