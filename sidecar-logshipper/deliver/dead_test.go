@@ -1,0 +1,42 @@
+package deliver
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
+)
+
+func TestDeadLetters_AreBoundedAndTheOldestGo(t *testing.T) {
+	state := t.TempDir()
+	d := NewDeadLetters(state)
+	c := &record.Chunk{Source: &record.Source{Path: "/logs/a.log", Generation: 7}, Data: []byte("bad\n"), Offset: 42, Next: 46}
+	write := func(reason string) {
+		t.Helper()
+		var r record.Record
+		r.Reset(c, 0, 4)
+		if err := d.Write("out", reason, &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, reason := range []string{"first", "second", "third"} {
+		write(reason)
+		if err := os.Truncate(d.path, deadFileBytes); err != nil { // as if there were many
+			t.Fatal(err)
+		}
+	}
+	write("last")
+	entries, err := os.ReadDir(state + "/dead")
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%d files, %v, want the present one and one before it", len(entries), err)
+	}
+	present, _ := os.ReadFile(d.path)
+	if got := string(present); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"reason":"last","file":"/logs/a.log","offset":42,"event_id":"0000000000000007`) || !strings.Contains(got, `"record":"bad"`) {
+		t.Errorf("the present file holds %s", got)
+	}
+	before, _ := os.ReadFile(d.path + ".1")
+	if !strings.Contains(string(before), "third") {
+		t.Errorf("the one before begins with %.100q", before)
+	}
+}
