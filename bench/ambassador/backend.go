@@ -39,7 +39,7 @@ type backend struct {
 const backendConf = `daemon off; master_process off; pid %[1]s/backend.pid; error_log %[1]s/backend.log;
 events { worker_connections 19000; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; sendfile on; tcp_nodelay on; client_body_temp_path %[1]s/b;
-ssl_certificate %[2]s; ssl_certificate_key %[3]s; root %[1]s; open_file_cache max=100;
+ssl_certificate %[2]s; ssl_certificate_key %[3]s; ssl_ecdh_curve X25519; root %[1]s; open_file_cache max=100;
 server { listen %[4]s backlog=4096; listen %[5]s ssl;
   location = /chunked { ssi on; ssi_types *; }
   location = /post { return 200 ok; } }

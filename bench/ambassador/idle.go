@@ -6,27 +6,28 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"text/tabwriter"
 )
 
 // idleMemory starts each proxy afresh and holds connections open that have made one request each.
-func idleMemory(o options, dir string, b *backend) error {
-	counts := []int{0, 1000, o.connections}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\nRSS in MB with idle connections\t0\t1000\t%d\t\n", o.connections)
+func idleMemory(o options, t *table, dir string, b *backend) error {
+	counts, goals := []int{0, 1000, o.connections}, []string{"≤ 12", "≤ 25", "≤ 130"}
+	rows := make([]map[string]float64, len(counts))
+	for i := range rows {
+		rows[i] = map[string]float64{}
+	}
 	for _, name := range peerNames {
-		fmt.Fprint(w, name, "\t")
-		if err := idleRow(w, counts, name, o, dir, b); err != nil {
+		if err := idleColumn(rows, counts, name, o, dir, b); err != nil {
 			return fmt.Errorf("idle connections of %s: %w", name, err)
 		}
-		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, "goal\t12\t25\t130\t")
-	return w.Flush()
+	fmt.Println("MB resident (less is better)")
+	for i, n := range counts {
+		t.amounts(fmt.Sprintf("%d idle connections", n), rows[i], goals[i])
+	}
+	return nil
 }
 
-func idleRow(w io.Writer, counts []int, name string, o options, dir string, b *backend) error {
+func idleColumn(rows []map[string]float64, counts []int, name string, o options, dir string, b *backend) error {
 	p, err := startPeer(name, o, dir, b)
 	if err != nil {
 		return err
@@ -38,7 +39,7 @@ func idleRow(w io.Writer, counts []int, name string, o options, dir string, b *b
 			c.Close()
 		}
 	}()
-	for _, n := range counts {
+	for i, n := range counts {
 		for len(open) < n {
 			c, err := net.Dial("tcp", p.addr[plain])
 			if err != nil {
@@ -58,7 +59,7 @@ func idleRow(w io.Writer, counts []int, name string, o options, dir string, b *b
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%.1f\t", mb)
+		rows[i][name] = mb
 	}
 	return nil
 }

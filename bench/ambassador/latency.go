@@ -5,11 +5,9 @@ import (
 	"io"
 	"log"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
-	"text/tabwriter"
 	"time"
 )
 
@@ -20,36 +18,46 @@ const (
 
 // addedLatency measures what each proxy adds to an answer at a fixed rate. Requests are due at fixed times whatever became of
 // those before, and their time runs from when they were due: a stall is felt by all that it holds up.
-func addedLatency(o options, peers []*peer, b *backend) error {
-	times := map[string][2][]float64{}
-	for range o.rounds {
-		for _, name := range append([]string{"direct"}, peerNames[:]...) {
-			addr := b.addr[plain]
-			if i := slices.IndexFunc(peers, func(p *peer) bool { return p.name == name }); i >= 0 {
-				addr = peers[i].addr[plain]
-			}
-			out, err := again("rate", addr, strconv.Itoa(o.seconds))
+func addedLatency(o options, t *table, b *backend) error {
+	added50, added99 := map[string][]float64{}, map[string][]float64{}
+	for round := range o.rounds {
+		direct50, direct99, err := latency(b.addr[plain], o.seconds)
+		if err != nil {
+			return err
+		}
+		for _, p := range inTurn(t.peers, round) {
+			p50, p99, err := latency(p.addr[plain], o.seconds)
 			if err != nil {
-				return err
+				return fmt.Errorf("latency through %s: %w", p.name, err)
 			}
-			var p50, p99 float64
-			if _, err := fmt.Sscan(out, &p50, &p99); err != nil {
-				return fmt.Errorf("rate printed %q: %w", out, err)
-			}
-			t := times[name]
-			t[0], t[1] = append(t[0], p50), append(t[1], p99)
-			times[name] = t
+			added50[p.name] = append(added50[p.name], p50-direct50)
+			added99[p.name] = append(added99[p.name], p99-direct99)
 		}
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\nµs added at %d requests/s, 128 B, %d connections\tp50\tp99\t\n", fixedRate, fixedConnections)
-	direct := times["direct"]
-	for _, name := range peerNames {
-		t := times[name]
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t\n", name, median(t[0])-median(direct[0]), median(t[1])-median(direct[1]))
+	fmt.Printf("µs added, 128 B, %d connections, %d requests/s (less is better)\n", fixedConnections, fixedRate)
+	t.amounts("p50", medians(added50), "")
+	t.amounts("p99", medians(added99), "≤ 1 × haproxy")
+	return nil
+}
+
+func medians(rounds map[string][]float64) map[string]float64 {
+	m := map[string]float64{}
+	for name, v := range rounds {
+		m[name] = median(v)
 	}
-	fmt.Fprintf(w, "(without a proxy\t%.0f\t%.0f)\t\n", median(direct[0]), median(direct[1]))
-	return w.Flush()
+	return m
+}
+
+// latency is one run of rateLoad.
+func latency(addr string, seconds int) (p50, p99 float64, err error) {
+	out, err := again("rate", addr, strconv.Itoa(seconds))
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := fmt.Sscan(out, &p50, &p99); err != nil {
+		return 0, 0, fmt.Errorf("rate printed %q: %w", out, err)
+	}
+	return p50, p99, nil
 }
 
 // rateLoad sends at the fixed rate to ADDRESS for SECONDS and prints p50 and p99 in microseconds.

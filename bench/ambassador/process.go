@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -38,16 +40,13 @@ func (p *process) stop() {
 	p.cmd.Wait()
 }
 
-// cpu is the CPU time used so far: user and system, in seconds. USER_HZ is 100 on every Linux.
+// cpu is the CPU time used so far in seconds: user and system, of all threads. /proc counts it in hundredths, which is too coarse
+// for a second of a proxy that mostly waits; the clock of a process (clock_getcpuclockid(3)) has nanoseconds.
 func (p *process) cpu() (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	return float64(user+system) / 100, nil
+	const processWide = 2
+	var t unix.Timespec
+	err := unix.ClockGettime(int32(^p.cmd.Process.Pid)<<3|processWide, &t)
+	return float64(t.Nano()) / 1e9, err
 }
 
 // rss is the resident memory in MB.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -12,7 +13,7 @@ type table struct {
 }
 
 func newTable(peers []*peer) *table {
-	fmt.Printf("%-26s", "per CPU-second (median)")
+	fmt.Printf("%-30s", "per CPU-second (median)")
 	for _, p := range peers {
 		fmt.Printf("%13s", p.name)
 	}
@@ -23,32 +24,30 @@ func newTable(peers []*peer) *table {
 // begin starts a row.
 func (t *table) begin() { t.rates = map[string][]float64{} }
 
-func (t *table) add(c job, p *peer, seconds int) error {
+func (t *table) add(p *peer, rate float64) { t.rates[p.name] = append(t.rates[p.name], rate) }
+
+// rateOf is the work per CPU-second of the peer in one run, 0 when it cannot.
+func rateOf(c job, p *peer, seconds int) (float64, error) {
 	addr := p.addr[c.kind]
 	if addr == "" {
-		t.rates[p.name] = append(t.rates[p.name], 0)
-		return nil
+		return 0, nil
 	}
 	before, err := p.cpu()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	work, err := c.load(addr, seconds)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	after, err := p.cpu()
-	if err != nil {
-		return err
-	}
-	t.rates[p.name] = append(t.rates[p.name], work/max(after-before, 0.01))
-	return nil
+	return work / max(after-before, 0.001), err
 }
 
 // print prints the row. Ratios are taken within each round, where both have seen the same neighbours, and the median of them
 // is shown.
 func (t *table) print(c job) {
-	fmt.Printf("%-26s", c.name)
+	fmt.Printf("%-30s", c.name)
 	best := make([]float64, len(t.rates["ours"]))
 	for _, p := range t.peers {
 		m := median(t.rates[p.name])
@@ -72,6 +71,19 @@ func (t *table) print(c job) {
 		fmt.Printf("%8s", "–")
 	}
 	fmt.Printf("%9.2f %.2f\n", median(t.ratios(best)), c.goal)
+}
+
+// amounts prints a row of what is better the less it is: its ratios are ours to theirs too.
+func (t *table) amounts(name string, values map[string]float64, goal string) {
+	ours, best := values["ours"], math.Inf(1)
+	fmt.Printf("%-30s", name)
+	for _, p := range t.peers {
+		fmt.Printf("%13.1f", values[p.name])
+		if p.name != "ours" {
+			best = min(best, values[p.name])
+		}
+	}
+	fmt.Printf("%11.2f %-12s%8.2f%9.2f %s\n", ours/values["haproxy"], "", ours/values["nginx"], ours/best, goal)
 }
 
 // ratios of ours to theirs, round by round.
