@@ -90,7 +90,7 @@ func FuzzJSON_LooksUpWhatTheStandardLibraryFinds(f *testing.F) {
 func TestJSON_FindsTheEndOfAStringAtEachOffset(t *testing.T) {
 	for n := range 40 {
 		for _, c := range []struct{ special, err string }{
-			{`"`, ""}, {`\n"`, ""}, {"\x1f\"", "a control character"}, {"\u00e9\x7f\xff!\"", ""}, {"", "without an end"}, {`\x"`, "an unknown escape"},
+			{`"`, ""}, {`\n"`, ""}, {"\x1f\"", "a control character"}, {"\x00\"", "a control character"}, {"\x02\"", "a control character"}, {` #!"`, ""}, {"\u00e9\x7f\xff!\"", ""}, {"", "without an end"}, {`\x"`, "an unknown escape"},
 		} {
 			doc := `"` + strings.Repeat("#", n) + c.special
 			err := JSON([]byte(doc), &walked{})
