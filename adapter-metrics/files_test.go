@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,4 +62,27 @@ func TestReload_OfAMappingFileThatIsSwappedKeepsTheSeriesItDoesNotChange(t *test
 	m.swap("mappings: [{match: '(', match_type: regex, name: broken}]\n")
 	shows(t, admin, "adapter_config_last_reload_successful 0")
 	mustHave(t, scrape(t, admin), `same_total{x="a"} 6`)
+}
+
+func TestDrain_LastsUntilTheLogOfAnAppThatEndsHasCeased(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.log")
+	write(t, file, "")
+	config := filepath.Join(t.TempDir(), "c.yaml")
+	write(t, config, "sources:\n- log: {path: "+file+", pattern: '{n:int}'}\n  metrics: [{name: lines_total}]\n")
+	admin, p := adapter(t, "--config", config, "--drain-quiet", "3s")
+	p.Signal(syscall.SIGTERM)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	begin, n := time.Now(), 0
+	for ; time.Since(begin) < 5*time.Second; n++ { // longer than it waits for one that says nothing
+		fmt.Fprintln(f, n)
+		time.Sleep(50 * time.Millisecond)
+	}
+	shows(t, admin, fmt.Sprintf("lines_total %d\n", n))
+	if code := p.Wait(30 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }

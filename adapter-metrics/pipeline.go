@@ -57,6 +57,7 @@ type running struct {
 	done    sync.WaitGroup // what stop ends
 
 	follower source.Follower // of log files; before launch that of the source before this one
+	followed timed           // what it hands on
 }
 
 func start(ctx context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
@@ -216,7 +217,8 @@ func (p *pipeline) launch(r *running) {
 	}
 	if r.plan.follow != nil {
 		r.follower = r.plan.follow(r.follower)
-		r.done.Go(func() { r.follower.Run(ctx, r.decoder) })
+		r.followed.to = r.decoder
+		r.done.Go(func() { r.follower.Run(ctx, &r.followed) })
 	}
 	if w, ok := r.plan.fetch.(interface{ Watch(context.Context) }); ok {
 		r.done.Go(func() { w.Watch(ctx) }) // files that rotate
@@ -259,7 +261,7 @@ func (r *running) release() {
 	}
 }
 
-// Drain serves until pushed samples have ceased.
+// Drain serves until pushed samples and lines of logs have ceased.
 func (p *pipeline) Drain(ctx context.Context, quiet time.Duration) error {
 	_ = life.WaitQuiet(ctx, quiet, func() (last time.Time) {
 		for _, r := range *p.now.Load() {
@@ -267,6 +269,9 @@ func (p *pipeline) Drain(ctx context.Context, quiet time.Duration) error {
 				if t := l.LastActivity(); t.After(last) {
 					last = t
 				}
+			}
+			if t := r.followed.LastActivity(); t.After(last) {
+				last = t
 			}
 		}
 		return last

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
@@ -36,6 +38,26 @@ func (r *relay) pause() { r.mu.Lock() }
 func (r *relay) resume(to source.LineDecoder) {
 	r.to = to
 	r.mu.Unlock()
+}
+
+// timed hands lines on and remembers when.
+type timed struct {
+	to   source.LineDecoder
+	last atomic.Int64 // Unix nanoseconds
+}
+
+// Decode implements source.LineDecoder.
+func (t *timed) Decode(lines []byte) {
+	t.last.Store(time.Now().UnixNano())
+	t.to.Decode(lines)
+}
+
+// LastActivity is when the last line came, zero for never.
+func (t *timed) LastActivity() time.Time {
+	if n := t.last.Load(); n > 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }
 
 // listen binds an address. Nothing is received until run, only kept by the kernel.
