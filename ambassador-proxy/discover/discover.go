@@ -50,6 +50,7 @@ type Watcher struct {
 	early   chan struct{}
 	good    atomic.Int64 // Unix nanoseconds of the last good answer
 	failure atomic.Pointer[error]
+	looked  chan chan struct{} // holds what is closed at the end of the next lookup
 
 	// Of Resolve, which one goroutine calls.
 	list  memory[Address]            // of a file
@@ -59,7 +60,9 @@ type Watcher struct {
 
 // New follows t; update gets each new set, in order, from one goroutine; result counts lookups.
 func New(t config.Target, dns *DNS, log *slog.Logger, update func([]Address), result func(ok bool)) *Watcher {
-	return &Watcher{target: t, dns: dns, log: log, update: update, results: result, early: make(chan struct{}, 1)}
+	looked := make(chan chan struct{}, 1)
+	looked <- make(chan struct{})
+	return &Watcher{target: t, dns: dns, log: log, update: update, results: result, early: make(chan struct{}, 1), looked: looked}
 }
 
 // Early asks for a lookup soon: an endpoint does not answer any more.
@@ -67,6 +70,23 @@ func (w *Watcher) Early() {
 	select {
 	case w.early <- struct{}{}:
 	default:
+	}
+}
+
+// Fresh asks for a lookup and waits for its end, or for that of one under way, no longer than limit.
+func (w *Watcher) Fresh(ctx context.Context, limit time.Duration) {
+	if w.static() {
+		return
+	}
+	next := <-w.looked
+	w.looked <- next
+	w.Early()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-next:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -103,6 +123,8 @@ func (w *Watcher) Run(ctx context.Context) {
 			last = answer.Addresses
 			w.update(last)
 		}
+		close(<-w.looked)
+		w.looked <- make(chan struct{})
 		if !w.static() || err != nil {
 			w.sleep(ctx, pause)
 		} else {

@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // followed runs a Watcher of a file in a bubble of fake time and returns what it tells.
-func followed(t *testing.T, path string) (have func() []Address, failed func() int) {
+func followed(t *testing.T, path string) (w *Watcher, have func() []Address, failed func() int) {
 	target, err := config.ParseTarget("file+http://" + path)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func followed(t *testing.T, path string) (have func() []Address, failed func() i
 	var mu sync.Mutex
 	var last []Address
 	bad := 0
-	w := New(target, &DNS{}, slog.New(slog.DiscardHandler),
+	w = New(target, &DNS{}, slog.New(slog.DiscardHandler),
 		func(a []Address) { mu.Lock(); last = a; mu.Unlock() },
 		func(ok bool) {
 			mu.Lock()
@@ -39,7 +39,7 @@ func followed(t *testing.T, path string) (have func() []Address, failed func() i
 			}
 		})
 	go w.Run(t.Context())
-	return func() []Address { mu.Lock(); defer mu.Unlock(); return slices.Clone(last) },
+	return w, func() []Address { mu.Lock(); defer mu.Unlock(); return slices.Clone(last) },
 		func() int { mu.Lock(); defer mu.Unlock(); return bad }
 }
 
@@ -54,7 +54,7 @@ func TestFile_IsFollowedAndAMistakeKeepsTheLastGoodList(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "endpoints")
 	synctest.Test(t, func(t *testing.T) {
 		write(t, path, "10.0.0.1:80 3 # the big one\n\n10.0.0.2:80\n")
-		have, failed := followed(t, path)
+		_, have, failed := followed(t, path)
 		synctest.Wait()
 		want := []Address{{Addr: "10.0.0.1:80", Name: "10.0.0.1", Weight: 3}, {Addr: "10.0.0.2:80", Name: "10.0.0.2", Weight: 1}}
 		if !slices.Equal(have(), want) {
@@ -77,7 +77,7 @@ func TestEmptyAnswer_IsHeldFor30SecondsBeforeItCounts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "endpoints")
 	synctest.Test(t, func(t *testing.T) {
 		write(t, path, "10.0.0.1:80\n")
-		have, _ := followed(t, path)
+		_, have, _ := followed(t, path)
 		synctest.Wait()
 		write(t, path, "")
 		time.Sleep(29 * time.Second)
@@ -192,4 +192,22 @@ func TestUsable_LeavesOutAddressesWithoutARouteUnlessThereIsNoOther(t *testing.T
 	if !hasRoute(netip.MustParseAddr("127.0.0.1")) {
 		t.Error("there is no way to loopback")
 	}
+}
+
+func TestFresh_ReturnsWhenTheLookupThatItAskedForIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "endpoints")
+		write(t, path, "127.0.0.1:1\n")
+		w, have, _ := followed(t, path)
+		synctest.Wait()
+		write(t, path, "127.0.0.1:2\n")
+		w.Fresh(t.Context(), time.Minute)
+		if got := have(); len(got) != 1 || got[0].Addr != "127.0.0.1:2" {
+			t.Errorf("%v", got)
+		}
+		begin := time.Now()
+		if w.Fresh(t.Context(), 100*time.Millisecond); time.Since(begin) != 100*time.Millisecond {
+			t.Errorf("waited %s", time.Since(begin))
+		}
+	})
 }

@@ -28,6 +28,7 @@ const userTimeout = 20 * time.Second
 type dialer struct {
 	via     *url.URL
 	timeout time.Duration
+	rival   func(address string) string // a well endpoint of the other family, or ""
 }
 
 // plain connects to host:port or unix:/path.
@@ -44,12 +45,43 @@ func (d *dialer) plain(ctx context.Context, address string) (net.Conn, error) {
 		}
 		return c, nil
 	}
-	c, err := keepAlive().DialContext(ctx, "tcp", address)
-	if reason.OfDial(err) == reason.ConnectTimeout { // the socket's deadline may be earlier than the context's word
+	c, err := d.race(ctx, address)
+	if _, known := errors.AsType[*reason.Error](err); !known && reason.OfDial(err) == reason.ConnectTimeout { // the socket's deadline may be earlier than the context's word
 		return nil, &reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("dial %s: no connection within %s (connect_timeout)", address, d.timeout)}
 	}
 	if err == nil {
 		setUserTimeout(c)
+	}
+	return c, err
+}
+
+// raceDelay is the Connection Attempt Delay of RFC 8305, section 8.
+const raceDelay = 250 * time.Millisecond
+
+// race connects to address. When that takes long, and an endpoint of the other family connects first, this attempt ends: the
+// request is tried again, and the address counts as one that does not answer. Every address is an endpoint with its own
+// connections, so the winner's is only proof.
+func (d *dialer) race(ctx context.Context, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	timer := time.AfterFunc(raceDelay, func() {
+		defer close(done)
+		other := d.rival(address)
+		if other == "" {
+			return
+		}
+		if c, err := keepAlive().DialContext(ctx, "tcp", other); err == nil {
+			c.Close()
+			cancel(&reason.Error{Reason: reason.ConnectTimeout, Err: fmt.Errorf("dial %s: no connection within %s, and %s connects", address, raceDelay, other)})
+		}
+	})
+	c, err := keepAlive().DialContext(ctx, "tcp", address)
+	cancel(nil)
+	if !timer.Stop() {
+		<-done
+	}
+	if overtaken, ok := errors.AsType[*reason.Error](context.Cause(ctx)); ok && err != nil {
+		return nil, overtaken
 	}
 	return c, err
 }

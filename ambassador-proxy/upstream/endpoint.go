@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/balance"
@@ -22,6 +23,7 @@ type Endpoint struct {
 	idling  *idling
 	pool    *Pool
 	clients *clients
+	refused atomic.Bool // the last request found no connection
 }
 
 func (u *Upstream) newEndpoint(a discover.Address) *Endpoint {
@@ -112,8 +114,12 @@ func (e *Endpoint) Report(o layer7.Outcome) {
 	if o.Status > 0 && !failed {
 		e.up.latency.observe(o.Latency)
 	}
-	if notConnected(o.Reason) {
+	refused := notConnected(o.Reason)
+	if refused {
 		e.up.watcher.Early()
+	}
+	if refused != e.refused.Load() {
+		e.refused.Store(refused)
 	}
 	before, _ := e.record.State()
 	why := e.record.Result(!failed, now)

@@ -99,7 +99,7 @@ func TestHTTP2_ADeadConnectionIsFoundByAPingWithin15Seconds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u := &Upstream{target: target, dial: &dialer{timeout: time.Second}}
+		u := &Upstream{target: target, dial: &dialer{timeout: time.Second, rival: func(string) string { return "" }}}
 		c := newClients(u, &idling{keep: defaultKeepAlive}, "shop:80", "shop")
 		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			w := &counted{Conn: ours}

@@ -84,7 +84,7 @@ func New(name string, c config.Upstream, env Env) (*Upstream, error) {
 			return nil, err
 		}
 	}
-	u.dial = &dialer{via: via, timeout: or(c.ConnectTimeout.D(), 2*time.Second)}
+	u.dial = &dialer{via: via, timeout: or(c.ConnectTimeout.D(), 2*time.Second), rival: u.rival}
 	u.queue = limit.NewQueue(or(c.Limits.Requests, 10000), or(c.Limits.Queue, 1000), or(c.Limits.QueueTimeout.D(), time.Second))
 	if h := c.Hedge; h != nil {
 		if u.hedge.quantile, u.hedge.fixed, err = h.Parse(); err != nil {
@@ -198,6 +198,12 @@ func (u *Upstream) Choose(ctx context.Context, p layer7.Pick) (*Endpoint, error)
 	now := p.Now
 	if now.IsZero() {
 		now = time.Now()
+	}
+	if s.refused(p.Tried) {
+		u.watcher.Fresh(ctx, freshWait)
+		if s = u.set.Load(); s.policy == nil {
+			return nil, &reason.Error{Reason: reason.NoEndpoint, Err: fmt.Errorf("upstream %s has no address", u.name)}
+		}
 	}
 	for _, e := range s.sick {
 		if e.record.Probe(now) {
