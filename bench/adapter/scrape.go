@@ -126,6 +126,10 @@ func (o *options) scrapesOf(n int) error {
 		return err
 	}
 	defer ours.stop()
+	goal := 0.0
+	if n >= 10_000 { // the helper's own page outweighs fewer
+		goal = scrapeGoal
+	}
 	rounds, span := o.rounds, time.Second
 	if n >= 1_000_000 {
 		rounds, span = 1, 0 // five seconds each, for the peer
@@ -138,7 +142,7 @@ func (o *options) scrapesOf(n int) error {
 		if err != nil {
 			return err
 		}
-		o.table.add(result{name: name(f), unit: "ms CPU", peer: "const metrics", theirs: theirs, ours: mine, less: true, goal: scrapeGoal,
+		o.table.add(result{name: name(f), unit: "ms CPU", peer: "const metrics", theirs: theirs, ours: mine, less: true, goal: goal,
 			note: fmt.Sprintf("RSS %s against %s MB", short(ours.rss()), short(peer.rss()))})
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 )
@@ -47,7 +48,8 @@ func (t *table) add(r result) {
 			t.missed = append(t.missed, r.name)
 		}
 	}
-	fmt.Printf(rowFormat, r.name, r.unit, r.peer, cell(r.theirs, r.peer != ""), cell(r.ours, true), cell(ratio, r.peer != ""), goal, mark, r.note)
+	known := r.peer != ""
+	fmt.Printf(rowFormat, r.name, r.unit, r.peer, cell(r.theirs, known), cell(r.ours, true), cell(ratio, known && !math.IsInf(ratio, 0)), goal, mark, r.note)
 }
 
 // end lists what is under its goal.
