@@ -4,7 +4,7 @@
 // program under test (/proc/PID/stat): on two cores throughput alone measures the load generator.
 //
 // Every scrape carries the helper's own page too (adapter_*, process_*, go_*), which weighs in small pages: json_exporter keeps its
-// own apart, and that one is not scraped here. The whole takes less than a quarter of an hour.
+// own apart, and that one is not scraped here.
 //
 //	go run ./bench/adapter [-rounds 3] [-seconds 2] [-case REGEXP] [-binary PATH]
 package main
