@@ -19,6 +19,9 @@ const (
 	flushAfter = 100 * time.Millisecond
 	// flushPacked is the same where batches are compressed: a larger batch packs better.
 	flushPacked = 900 * time.Millisecond
+	// flushEarly is how much earlier it may go: a batch that was begun after one tick is a little younger than flushAfter at
+	// the next, and would cost a wake-up of its own.
+	flushEarly = 10 * time.Millisecond
 	// restAfter without anything to read, a lane gives its memory back, which costs a collection, so every restEvery at most.
 	restAfter = 3 * time.Second
 	restEvery = time.Minute

@@ -129,7 +129,7 @@ func (f *filler) due() bool {
 		wait = flushPacked
 	}
 	wait -= time.Since(f.b.opened)
-	if wait <= 0 || f.Set.Closing() {
+	if wait <= flushEarly || f.Set.Closing() {
 		return true
 	}
 	f.flush.Reset(wait)
