@@ -32,7 +32,7 @@ func contenders(o *options) []contender {
 		if !strings.Contains(o.peers, p.name) {
 			continue
 		}
-		path := filepath.Join(o.dir, p.name)
+		path := filepath.Join(cache(), p.name)
 		if err := build(filepath.Join("bench/logshipper/peers", p.name), path, p.pkg); err != nil {
 			fmt.Fprintln(os.Stderr, "not measured:", err)
 			continue
@@ -49,6 +49,15 @@ func contenders(o *options) []contender {
 		fmt.Fprintln(os.Stderr, "not measured: rsyslog (apt-get install rsyslog rsyslog-elasticsearch)")
 	}
 	return list
+}
+
+// cache keeps the peers, so that only the first run builds and links them.
+func cache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "pod-helpers")
 }
 
 // build makes a peer from a module of its own, to which the workspace does not apply, with both cores.
