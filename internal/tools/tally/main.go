@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func (t *tally) add(e event) {
 		return
 	}
 	if e.Action == "fail" {
+		if e.Test == "" {
+			t.unfinished(name + ".")
+		}
 		fmt.Print(strings.Join(t.output[name], ""))
 		t.failed = append(t.failed, name)
 	}
@@ -82,5 +86,16 @@ func (t *tally) add(e event) {
 		fallthrough
 	default:
 		t.counts[e.Action]++
+	}
+}
+
+// unfinished shows the tests of a package that failed while they ran: one of them panicked, or time was up.
+func (t *tally) unfinished(prefix string) {
+	for _, name := range slices.Sorted(maps.Keys(t.output)) {
+		if strings.HasPrefix(name, prefix) {
+			fmt.Print(strings.Join(t.output[name], ""))
+			t.failed = append(t.failed, name)
+			delete(t.output, name)
+		}
 	}
 }
