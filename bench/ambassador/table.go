@@ -73,7 +73,8 @@ func (t *table) print(c job) {
 	fmt.Printf("%9.2f %.2f\n", median(t.ratios(best)), c.goal)
 }
 
-// amounts prints a row of what is better the less it is: its ratios are ours to theirs too.
+// amounts prints a row of what is better the less it is: its ratios are ours to theirs too. Noise may have made an amount
+// negative, which has no ratio.
 func (t *table) amounts(name string, values map[string]float64, goal string) {
 	ours, best := values["ours"], math.Inf(1)
 	fmt.Printf("%-30s", name)
@@ -83,7 +84,13 @@ func (t *table) amounts(name string, values map[string]float64, goal string) {
 			best = min(best, values[p.name])
 		}
 	}
-	fmt.Printf("%11.2f %-12s%8.2f%9.2f %s\n", ours/values["haproxy"], "", ours/values["nginx"], ours/best, goal)
+	ratio := func(theirs float64) string {
+		if ours <= 0 || theirs <= 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.2f", ours/theirs)
+	}
+	fmt.Printf("%11s %-12s%8s%9s %s\n", ratio(values["haproxy"]), "", ratio(values["nginx"]), ratio(best), goal)
 }
 
 // ratios of ours to theirs, round by round.
