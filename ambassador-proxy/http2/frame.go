@@ -103,6 +103,9 @@ func (p *Parser) Next(b []byte) (f Frame, n int, err *Error) {
 	return f, HeaderBytes + size, err
 }
 
+// InBlock tells that a header block goes on.
+func (p *Parser) InBlock() bool { return p.within.Stream != 0 }
+
 func (p *Parser) frame(f *Frame) *Error {
 	switch f.Type {
 	case Data:

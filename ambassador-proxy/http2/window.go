@@ -25,10 +25,11 @@ func (f *Inflow) Take(n int) bool {
 	return f.room >= 0
 }
 
-// Give notes that n bytes were handled, and tells what to announce; 0 until that is worth a frame.
+// Give notes that n bytes were handled, and tells what to announce; 0 until that is worth a frame. It is when the peer could
+// not go on for long: the rest of the window may be held by streams that nobody reads.
 func (f *Inflow) Give(n int) (increment uint32) {
 	f.owed += int64(n)
-	if f.owed < f.most/4 || f.owed == 0 {
+	if f.owed == 0 || f.owed < f.most/4 && f.owed < f.room {
 		return 0
 	}
 	n64 := f.owed

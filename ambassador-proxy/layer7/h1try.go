@@ -314,6 +314,9 @@ func (x *exchange) interim() error {
 	if x.req.Minor == 0 {
 		return nil
 	}
+	if st := x.s.stream; st != nil {
+		return st.WriteHead(x.appendAnswer(), false)
+	}
 	x.answer = append(x.res.AppendResponse(x.answer[:0], false), "\r\n"...)
 	return x.s.c.write(x.answer)
 }
