@@ -44,6 +44,8 @@ type Decision struct {
 	// Handover asks the engine to give the connection, with all that was read and nothing consumed, to H1Config.Other, or the
 	// stream to H1Config.Streams: for upstreams that speak HTTP/2, and for mirrors, hedges and faults.
 	Handover bool
+	// Extra asks for what only the net/http engine does: mirrors, hedges, faults, and upstreams that choose by ALPN.
+	Extra bool
 }
 
 // Upstream is one destination with its endpoints. All methods may be called by many goroutines at once. A request that
@@ -92,6 +94,8 @@ type Settings struct {
 	Drop []string
 	// Upgrade are the lower-case protocols that may be upgraded to besides websocket.
 	Upgrade []string
+	// HTTP2 is the :scheme of an upstream that speaks nothing else, whose endpoints are Streamers; "" for others.
+	HTTP2 string
 }
 
 // Pick says which endpoint is wanted.

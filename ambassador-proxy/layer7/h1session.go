@@ -104,6 +104,7 @@ type exchange struct {
 	fields   streamFields // of a stream
 	grpc     bool
 	trailers []byte // lines of an answer to a stream
+	join            // with a stream of HTTP/2
 	decision Decision
 	up       Upstream
 	set      *Settings
@@ -243,15 +244,20 @@ func (x *exchange) prepare() http1.Refusal {
 	x.rec.Host, x.rec.Method = x.host, x.out[:m]
 	x.rec.Target = x.out[m+1 : m+1+bytes.IndexByte(x.out[m+1:], ' ')]
 	x.idempotent = q.Idempotent()
-	x.due = 0
-	if d := cmp.Or(x.decision.Timeout, x.set.Total); d > 0 {
-		x.due = x.rec.Start.UnixNano() + int64(d)
-	}
+	x.setDue()
 	c.r += q.Size
 	q.Body.Deny = x.set.Drop
 	n, all, r := q.Body.Next(c.bytes())
 	x.body = body{all: all, first: n, held: true, read: int64(n), saved: x.body.saved[:0], keeps: x.idempotent}
 	return r
+}
+
+// setDue settles when the whole exchange must have ended.
+func (x *exchange) setDue() {
+	x.due = 0
+	if d := cmp.Or(x.decision.Timeout, x.set.Total); d > 0 {
+		x.due = x.rec.Start.UnixNano() + int64(d)
+	}
 }
 
 // wantsUpgrade tells whether the request asks for an upgrade that is allowed. Another one is forwarded without.
@@ -289,6 +295,7 @@ func (x *exchange) end() {
 	x.tried = x.tried[:0]
 	x.body = body{saved: x.body.saved[:0]}
 	x.fields, x.grpc = nil, false
+	x.join.reset()
 	x.s, x.up, x.set, x.endpoint, x.conn = nil, nil, nil, nil, nil
 	x.decision, x.request, x.rec, x.now = Decision{}, Request{}, Record{}, time.Time{}
 	x.due, x.parsed, x.idempotent, x.upgrade, x.keep, x.admits, x.started, x.stale = 0, false, false, false, false, false, false, false

@@ -139,7 +139,7 @@ func (x *exchange) serveStream() (free bool) {
 		return true
 	}
 	x.decision = x.e.cfg.Route.Match(&x.request)
-	if x.decision.Handover && x.e.cfg.Streams != nil {
+	if x.decision.Extra && x.e.cfg.Streams != nil {
 		x.e.requests.Add(-1) // it is counted there
 		defer x.e.requests.Add(1)
 		x.e.cfg.Streams(st)
@@ -151,6 +151,10 @@ func (x *exchange) serveStream() (free bool) {
 		return true
 	}
 	x.limitByGRPC()
+	if x.up.Settings().HTTP2 != "" {
+		x.forwardJoined()
+		return true
+	}
 	if r := x.translate(); r != http1.OK {
 		x.answerStream(r.Reason(), r.String())
 		return true

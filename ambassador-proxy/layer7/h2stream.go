@@ -63,12 +63,20 @@ const chunkRoom = 8 // of the size in front of a chunk, and its line end
 
 func (c *streamConn) Read(p []byte) (int, error) { return c.read(p, (*server.Stream).Read) }
 
+func readNow(st *server.Stream, p []byte) (int, error) {
+	n, end, err := st.ReadNow(p)
+	if n == 0 && end {
+		err = io.EOF
+	}
+	return n, err
+}
+
 // readNow is Read without waiting: 0 when there is nothing.
 func (c *streamConn) readNow(p []byte) int {
 	if c.ended && len(c.tail) == 0 || len(p) < 2*chunkRoom {
 		return 0
 	}
-	n, _ := c.read(p, (*server.Stream).ReadNow)
+	n, _ := c.read(p, readNow)
 	return n
 }
 

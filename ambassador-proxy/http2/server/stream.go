@@ -152,19 +152,17 @@ func (s *Stream) take(p []byte) int {
 	return n
 }
 
-// ReadNow is Read without waiting: 0 and no error when there is nothing.
-func (s *Stream) ReadNow(p []byte) (n int, err error) {
+// ReadNow is Read without waiting: 0 and no error when there is nothing. end tells that nothing follows.
+func (s *Stream) ReadNow(p []byte) (n int, end bool, err error) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	switch {
-	case s.err != nil:
-		return 0, s.err
-	case s.off < len(s.in):
-		return s.take(p), nil
-	case s.ended:
-		return 0, io.EOF
+	if s.err != nil {
+		return 0, false, s.err
 	}
-	return 0, nil
+	if s.off < len(s.in) {
+		n = s.take(p)
+	}
+	return n, s.ended && s.off == len(s.in), nil
 }
 
 // Trailers of the request, once it has been read to its end.
