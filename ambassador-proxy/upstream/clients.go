@@ -135,11 +135,10 @@ func (c *clients) open(ctx context.Context, r *client.Request, fresh bool) (s *c
 	}
 	c.alone.Store(false)
 	conn := &shared{Conn: client.New(nc, liveness), until: oldAt(time.Now())}
-	if s = conn.Open(r); s == nil { // it has ended already
-		err = conn.Err()
+	if s = conn.Open(r); s == nil {
 		conn.Close()
 		done()
-		return nil, nil, false, err
+		return nil, nil, false, errEnded
 	}
 	go conn.settle(done)
 	c.mu.Lock()
@@ -150,6 +149,8 @@ func (c *clients) open(ctx context.Context, r *client.Request, fresh bool) (s *c
 	}
 	return s, nil, false, nil
 }
+
+var errEnded = &reason.Error{Reason: reason.ConnectFailed, Err: errors.New("HTTP/2: the upstream closed the connection at once")}
 
 // liveness of connections of HTTP/2.
 var liveness = client.Config{Stuck: 10 * time.Second, Quiet: 10 * time.Second, Pong: 5 * time.Second}
