@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/client"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
@@ -136,9 +137,10 @@ func (c *clients) open(ctx context.Context, r *client.Request, fresh bool) (s *c
 	c.alone.Store(false)
 	conn := &shared{Conn: client.New(nc, liveness), until: oldAt(time.Now())}
 	if s = conn.Open(r); s == nil {
+		err = endedAtOnce(conn.Err())
 		conn.Close()
 		done()
-		return nil, nil, false, errEnded
+		return nil, nil, false, err
 	}
 	go conn.settle(done)
 	c.mu.Lock()
@@ -150,7 +152,13 @@ func (c *clients) open(ctx context.Context, r *client.Request, fresh bool) (s *c
 	return s, nil, false, nil
 }
 
-var errEnded = &reason.Error{Reason: reason.ConnectFailed, Err: errors.New("HTTP/2: the upstream closed the connection at once")}
+// endedAtOnce is of a connection that ended before its first stream.
+func endedAtOnce(err error) error {
+	if e, ok := errors.AsType[*http2.Error](err); ok { // HTTP/1.1, say
+		return &reason.Error{Reason: reason.UpstreamBadResponse, Err: e}
+	}
+	return &reason.Error{Reason: reason.ConnectFailed, Err: errors.New("HTTP/2: the upstream closed the connection at once")}
+}
 
 // liveness of connections of HTTP/2.
 var liveness = client.Config{Stuck: 10 * time.Second, Quiet: 10 * time.Second, Pong: 5 * time.Second}

@@ -138,6 +138,11 @@ func TestFirstFrame_OfAServerIsSettings(t *testing.T) {
 		"220 smtp.example.com ESMTP ready when you are": "SETTINGS",
 	} {
 		c := connected(t, Config{}, func(p *peer) {
+			for {
+				if f, err := p.ReadFrame(); err != nil || f.Header().Type == xhttp2.FrameHeaders {
+					break
+				}
+			}
 			_, _ = io.WriteString(p.c, says)
 			p.drain()
 		})
