@@ -329,8 +329,8 @@ func (s *Stream) append(p []byte, end bool) (n int, err error) {
 			return n, s.err
 		}
 		rest := p[n:]
-		room := min(int64(len(rest)), int64(s.window), int64(c.window), int64(c.allowed.Frame), int64(outMost-len(c.out)))
-		if len(rest) > 0 && room <= 0 || len(rest) == 0 && (!end || s.closed) {
+		room := max(0, min(int64(len(rest)), int64(s.window), int64(c.window), int64(c.allowed.Frame), int64(outMost-len(c.out))))
+		if len(rest) > 0 && room == 0 || len(rest) == 0 && (!end || s.closed) {
 			return n, nil
 		}
 		last := end && room == int64(len(rest))
