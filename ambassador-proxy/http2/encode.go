@@ -24,6 +24,10 @@ func AppendStatus(dst []byte, status int) []byte {
 	return append(dst, 0x08, 3, byte('0'+status/100), byte('0'+status/10%10), byte('0'+status%10))
 }
 
+// AppendNoTable tells at the start of a header block that the encoder has no table. The first block after the peer has made the
+// table smaller must say how large it is now (RFC 7541, 4.2).
+func AppendNoTable(dst []byte) []byte { return append(dst, 0x20) }
+
 // AppendField appends a field. A name in upper case is made lower.
 func AppendField[T, V ~string | ~[]byte](dst []byte, name T, value V) []byte {
 	if i := staticIndex(name); i > 0 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ func (s *Std) ServeStream(st *server.Stream) {
 		default:
 			st.Reset(http2.InternalError)
 			if v != http.ErrAbortHandler { //nolint:errorlint // as net/http has it
-				errorLog(s.cfg.Log).Printf("panic: %v", v)
+				errorLog(s.cfg.Log).Printf("panic: %v\n%s", v, debug.Stack())
 			}
 		}
 	}()

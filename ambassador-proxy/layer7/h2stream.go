@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ func splitPath(target string) (path, query []byte) {
 // streamConn is the client's side of an exchange that is a stream: the body of its request in HTTP/1.1's framing.
 type streamConn struct {
 	st      atomic.Pointer[server.Stream]
+	looking sync.Mutex // the janitor looks at st, which must not become another's meanwhile
 	chunked bool
 	tail    []byte // what ends a chunked body, not read yet
 	ended   bool
@@ -51,10 +53,16 @@ func (c *streamConn) begin(st *server.Stream) {
 	c.chunked, c.ended, c.tail = !st.NoBody && st.Head.Length < 0, st.NoBody, c.tail[:0]
 }
 
-func (c *streamConn) end() { c.st.Store(nil) }
+func (c *streamConn) end() {
+	c.looking.Lock()
+	c.st.Store(nil)
+	c.looking.Unlock()
+}
 
 // gone tells that the client has given the stream up.
 func (c *streamConn) gone() bool {
+	c.looking.Lock()
+	defer c.looking.Unlock()
 	st := c.st.Load()
 	return st == nil || st.Err() != nil
 }
@@ -135,6 +143,8 @@ func (c *streamConn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline is SetDeadline for reads.
 func (c *streamConn) SetReadDeadline(t time.Time) error {
+	c.looking.Lock()
+	defer c.looking.Unlock()
 	if st := c.st.Load(); st != nil {
 		st.CutRead(!t.IsZero() && !t.After(time.Now()))
 	}
@@ -143,6 +153,8 @@ func (c *streamConn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline is SetDeadline for writes.
 func (c *streamConn) SetWriteDeadline(t time.Time) error {
+	c.looking.Lock()
+	defer c.looking.Unlock()
 	if st := c.st.Load(); st != nil {
 		st.CutWrite(!t.IsZero() && !t.After(time.Now()))
 	}

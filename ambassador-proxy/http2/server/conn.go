@@ -74,6 +74,7 @@ type Conn struct {
 	over    bool          // it is closed
 
 	allowed http2.Allowed
+	shrunk  bool         // the client has made the encoder's table smaller, which the next header block must acknowledge
 	window  http2.Window // for all that we send
 	inflow  http2.Inflow // of all that we get
 	blocked []*Stream    // want to write, and wait for the connection

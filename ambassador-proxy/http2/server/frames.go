@@ -201,11 +201,12 @@ func (c *Conn) settings(f *http2.Frame) *http2.Error {
 	if f.Acks() {
 		return c.useless()
 	}
-	before := c.allowed.Window
+	before := c.allowed
 	if err := c.allowed.Apply(f.Payload); err != nil {
 		return err
 	}
-	if moves := c.allowed.Window - before; moves != 0 {
+	c.shrunk = c.shrunk || c.allowed.HeaderTable < before.HeaderTable
+	if moves := c.allowed.Window - before.Window; moves != 0 {
 		for _, s := range c.streams {
 			if !s.window.Add(moves) {
 				return connError(http2.FlowControlError, "SETTINGS_INITIAL_WINDOW_SIZE overflows a window")

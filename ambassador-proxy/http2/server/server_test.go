@@ -427,3 +427,17 @@ func TestCut_InterruptsAReadAndAWrite(t *testing.T) {
 	for f := p.frame(); f.Type != http2.RSTStream; f = p.frame() {
 	}
 }
+
+func TestSettings_ThatShrinkTheTableAreAcknowledgedInTheNextBlock(t *testing.T) {
+	p := serve(t, Config{}, func(s *Stream) {
+		_ = s.WriteHead(ok(true), true)
+		s.Finish(true)
+	})
+	p.write(http2.AppendSettings(nil, http2.Setting{ID: http2.HeaderTableSize, Value: 100}))
+	for _, want := range []string{"\x20\x88", "\x88"} {
+		p.request(true)
+		if f := p.want(http2.Headers); string(f.Payload) != want {
+			t.Errorf("%x, want %x", f.Payload, want)
+		}
+	}
+}

@@ -230,7 +230,11 @@ func (s *Stream) WriteHead(block []byte, end bool) error {
 func (s *Stream) head(block []byte, end bool) {
 	c := s.c
 	at := len(c.out)
-	c.out = http2.FinishHeaders(append(http2.BeginHeaders(c.out), block...), at, s.id, end, c.allowed.Frame)
+	c.out = http2.BeginHeaders(c.out)
+	if c.shrunk {
+		c.out, c.shrunk = http2.AppendNoTable(c.out), false
+	}
+	c.out = http2.FinishHeaders(append(c.out, block...), at, s.id, end, c.allowed.Frame)
 	s.sent(end)
 }
 
