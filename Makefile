@@ -10,8 +10,9 @@ LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.v
 COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus github.com/itchyny,-gcflags='$(m)/...=-l')
 # So are TLS handshakes and jq in the adapter, which has no other room for the server's half of TLS: a third of a megabyte.
 COLD_adapter-metrics := $(foreach m,crypto/tls crypto/x509/... github.com/itchyny/...,-gcflags='$(m)=-l')
-# Helpers that never speak HTTP/2 leave it out: half a megabyte.
+# No helper uses net/http's HTTP/2: two never speak it, the ambassador has its own. Half a megabyte.
 TAGS_sidecar-logshipper := nethttpomithttp2
+TAGS_ambassador-proxy   := nethttpomithttp2
 TAGS_adapter-metrics    := nethttpomithttp2
 # What these tags hide from the usual build, and where it is.
 TAGS     := full,docker,e2e

@@ -165,7 +165,7 @@ func newWeb(to goal, o *observe.Listener, log *slog.Logger) *web {
 	w.route.Set(to.table)
 	w.std = layer7.NewStd(layer7.StdConfig{Route: &w.route, Observer: o, Body: int64(l.MaxBody),
 		HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D(), Log: log})
-	w.h1 = layer7.NewH1(layer7.H1Config{Route: &w.route, Observer: o, Other: w.std.Serve, Body: int64(l.MaxBody),
+	w.h1 = layer7.NewH1(layer7.H1Config{Route: &w.route, Observer: o, Other: w.std.Serve, Streams: w.std.ServeStream, Body: int64(l.MaxBody),
 		HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D()})
 	return w
 }

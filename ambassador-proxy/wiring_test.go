@@ -28,22 +28,28 @@ func replying(t testing.TB, requestBytes int, answer string) string {
 	}
 	t.Cleanup(func() { l.Close() })
 	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		in, out := make([]byte, requestBytes), []byte(answer)
-		for r := bufio.NewReaderSize(c, 1<<20); ; {
-			if _, err := io.ReadFull(r, in); err != nil {
+		for {
+			c, err := l.Accept()
+			if err != nil {
 				return
 			}
-			if _, err := c.Write(out); err != nil {
-				return
-			}
+			go reply(c, requestBytes, []byte(answer))
 		}
 	}()
 	return l.Addr().String()
+}
+
+func reply(c net.Conn, requestBytes int, answer []byte) {
+	defer c.Close()
+	in := make([]byte, requestBytes)
+	for r := bufio.NewReaderSize(c, 1<<16); ; {
+		if _, err := io.ReadFull(r, in); err != nil {
+			return
+		}
+		if _, err := c.Write(answer); err != nil {
+			return
+		}
+	}
 }
 
 // wired starts listener, engine, upstream core and metrics as the program does, and connects to it.

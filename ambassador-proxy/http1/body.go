@@ -85,6 +85,32 @@ func (b *Body) Next(p []byte) (n int, done bool, r Refusal) {
 	return n, b.state == ended, OK
 }
 
+// Content is Next for who wants the content without its framing: run is the first of it in p, n is how much of p that was. The
+// lines of a trailer section are appended to trailers.
+func (b *Body) Content(p []byte, trailers *[]byte) (run []byte, n int, done bool, r Refusal) {
+	if b.Kind != Chunked {
+		n, done, r = b.Next(p)
+		return p[:n], n, done, r
+	}
+	for n < len(p) && b.state != ended {
+		if b.state == data {
+			k := int(min(int64(len(p)-n), b.left))
+			if b.left -= int64(k); b.left == 0 {
+				b.state = dataCR
+			}
+			return p[n : n+k], n + k, false, OK
+		}
+		if b.state >= trailerStart {
+			*trailers = append(*trailers, p[n])
+		}
+		if r := b.step(p[n]); r != OK {
+			return nil, n, false, r
+		}
+		n++
+	}
+	return nil, n, b.state == ended, OK
+}
+
 // Skip follows n bytes that were forwarded unseen, at most Left of a body with Length.
 func (b *Body) Skip(n int64) (done bool) {
 	b.left -= n

@@ -103,6 +103,18 @@ func (h *Head) Upgrade() []byte {
 	return h.fields[h.upgrade].value.of(h.src)
 }
 
+// Forwarded are the names and values of a response that go on to a client of another version: none of the connection or of the
+// framing but Content-Length.
+func (h *Head) Forwarded(yield func(name, value []byte) bool) {
+	for i := range h.fields {
+		f := &h.fields[i]
+		name := h.src[f.start:f.colon]
+		if (f.kind == ordinary || f.kind == framing && is(name, "content-length")) && !yield(name, f.value.of(h.src)) {
+			return
+		}
+	}
+}
+
 // parseFields parses header lines from h.at on, up to and including the blank line.
 func (h *Head) parseFields(request bool) Refusal {
 	src, i := h.src, h.at

@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/client"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -40,9 +41,11 @@ type Decision struct {
 	Hash     uint64        // for balancing by key, meaningful when Hashed
 	Hashed   bool
 
-	// Handover asks the HTTP/1.1 engine to give the connection, with all that was read and nothing consumed, to
-	// Config.Other: for upstreams that speak HTTP/2, and for mirrors, hedges and faults.
+	// Handover asks the engine to give the connection, with all that was read and nothing consumed, to H1Config.Other, or the
+	// stream to H1Config.Streams: for upstreams that speak HTTP/2, and for mirrors, hedges and faults.
 	Handover bool
+	// Extra asks for what only the net/http engine does: mirrors, hedges, faults, and upstreams that choose by ALPN.
+	Extra bool
 }
 
 // Upstream is one destination with its endpoints. All methods may be called by many goroutines at once. A request that
@@ -91,6 +94,8 @@ type Settings struct {
 	Drop []string
 	// Upgrade are the lower-case protocols that may be upgraded to besides websocket.
 	Upgrade []string
+	// HTTP2 is the :scheme of an upstream that speaks nothing else, whose endpoints are Streamers; "" for others.
+	HTTP2 string
 }
 
 // Pick says which endpoint is wanted.
@@ -113,6 +118,15 @@ type Endpoint interface {
 	Release(c *Conn, reusable bool, keepAlive time.Duration)
 	// Report ends the request that Pick counted, once.
 	Report(o Outcome)
+}
+
+// Streamer is an Endpoint that may speak HTTP/2.
+type Streamer interface {
+	Endpoint
+	// Stream opens a stream on a shared connection, or with fresh on a new one. When the upstream speaks HTTP/1.1 it is nil and
+	// there is a connection instead, as Acquire would give it. reused tells whether a connection had carried a request before.
+	// The error is classified by reason.OfDial: nothing was sent. now is as in Pick.
+	Stream(ctx context.Context, r *client.Request, now time.Time, fresh bool) (s *client.Stream, c *Conn, reused bool, err error)
 }
 
 // Outcome is how one try ended.

@@ -36,7 +36,7 @@ func TestH1_ForwardsTheBytesOfARequestAndItsAnswer(t *testing.T) {
 
 func TestH1_CarriesLargeBodiesBothWays(t *testing.T) {
 	const size = 3<<20 + 17
-	up := server(t, func(w http.ResponseWriter, r *http.Request) {
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		io.Copy(w, r.Body)
 	})
@@ -67,7 +67,7 @@ func TestH1_CarriesLargeBodiesBothWays(t *testing.T) {
 }
 
 func TestH1_ReusesTheUpstreamConnectionAndTheClients(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
 	_, addr := engine(t, poolOf(up))
 	c := dial(t, addr)
 	r := bufio.NewReader(c)
@@ -87,7 +87,7 @@ func TestH1_ReusesTheUpstreamConnectionAndTheClients(t *testing.T) {
 }
 
 func TestH1_AnswersPipelinedRequestsInOrder(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) {
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s=%s;", r.URL.Path, b)
 	})

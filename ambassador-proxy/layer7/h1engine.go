@@ -8,15 +8,18 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/server"
 )
 
 // H1Config of an HTTP/1.1 engine, one a listener. A zero value takes the default.
 type H1Config struct {
 	Route    Route
 	Observer Observer // may be nil
-	// Other takes over a connection that speaks HTTP/2 with prior knowledge or whose request asked for a Handover:
-	// everything that was read is read again from it. It owns the connection. Nil: such connections are refused.
+	// Other takes over a connection whose request asked for a Handover: everything that was read is read again from it. It
+	// owns the connection. Nil: such requests are served here.
 	Other func(net.Conn)
+	// Streams answers a stream of HTTP/2 whose request asked for a Handover. Nil: HTTP/2 is refused.
+	Streams func(*server.Stream)
 
 	Limits      http1.Limits
 	Body        int64         // bytes of a request body; none
@@ -34,6 +37,9 @@ type H1 struct {
 	buffers   *buffers
 	exchanges sync.Pool
 	janitor   janitor
+	http2     server.Config
+	tasks     chan *server.Stream // to workers that wait
+	idle      atomic.Int64        // of them
 	running   sync.WaitGroup
 
 	requests atomic.Int64 // in flight, their answers not begun or short
@@ -51,6 +57,7 @@ func NewH1(cfg H1Config) *H1 {
 	}
 	e := &H1{cfg: cfg, buffers: newBuffers()}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.http2, e.tasks = e.http2Config(), make(chan *server.Stream)
 	e.exchanges.New = func() any { return newExchange(e) }
 	e.janitor.wake = make(chan struct{}, 1)
 	e.janitor.tick()

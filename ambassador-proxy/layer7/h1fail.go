@@ -61,6 +61,9 @@ func (x *exchange) fail(why reason.Reason, detail string) bool {
 
 // answerError sends what went wrong in words: 502 upstream api (10.0.0.7:8443): connection refused, 3 tries.
 func (x *exchange) answerError(why reason.Reason, detail string, keep bool) bool {
+	if x.s.stream != nil {
+		return x.answerStream(why, detail)
+	}
 	x.rec.Reason, x.rec.Detail, x.rec.Status = why, detail, why.Status()
 	text := inWords(&x.rec, x.set)
 	b := append(x.answer[:0], "HTTP/1.1 "...)

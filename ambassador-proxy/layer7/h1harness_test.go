@@ -245,7 +245,7 @@ func upstream(t testing.TB, script func(c net.Conn, r *bufio.Reader)) *address {
 }
 
 // server is an upstream of net/http.
-func server(t testing.TB, h http.HandlerFunc) *address {
+func webserver(t testing.TB, h http.HandlerFunc) *address {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

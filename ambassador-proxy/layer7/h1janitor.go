@@ -16,9 +16,10 @@ type janitor struct {
 	clock atomic.Int64 // Unix nanoseconds, coarse
 	wake  chan struct{}
 
-	mu     sync.Mutex
-	links  []*link // of clients
-	closed bool
+	mu      sync.Mutex
+	links   []*link // of clients
+	workers int     // of them that are streams
+	closed  bool
 }
 
 func (j *janitor) tick() int64 {
@@ -40,7 +41,9 @@ func (j *janitor) add(l *link, running *sync.WaitGroup) bool {
 	running.Add(1)
 	l.slot = len(j.links)
 	j.links = append(j.links, l)
-	if l.slot == 0 {
+	if l.virtual != nil {
+		j.workers++
+	} else if len(j.links)-j.workers == 1 {
 		j.tick()
 		select {
 		case j.wake <- struct{}{}:
@@ -58,12 +61,15 @@ func (j *janitor) remove(l *link) {
 	j.links[l.slot].slot = l.slot
 	j.links[last] = nil
 	j.links = j.links[:last]
+	if l.virtual != nil {
+		j.workers--
+	}
 }
 
 func (j *janitor) count() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.links)
+	return len(j.links) - j.workers
 }
 
 // run ticks while there are connections and sleeps while there are none.
@@ -93,17 +99,21 @@ func (j *janitor) run(ctx context.Context) {
 func (j *janitor) sweep(now int64) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	busy := len(j.links) - j.workers
 	for _, l := range j.links {
 		expire(l, now)
 		p, since := l.peer.Load(), l.waiting.Load()
 		if p != nil {
 			expire(p, now)
+			busy++
 		}
 		if since == 0 || now-since < int64(tickEvery) {
 			continue
 		}
 		if p == nil {
-			lookAtIdle(l, since)
+			if l.virtual == nil {
+				lookAtIdle(l, since)
+			}
 			continue
 		}
 		if !l.dead(false) {
@@ -116,7 +126,7 @@ func (j *janitor) sweep(now int64) int {
 			p.interrupt(firedClientGone, armed)
 		}
 	}
-	return len(j.links)
+	return busy
 }
 
 // lookAtIdle looks once whether a client that has been idle since then has left: that it sent its end together with its last

@@ -15,7 +15,7 @@ import (
 )
 
 func TestH1_RefusesInWordsAndBothersNoUpstream(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) { t.Errorf("upstream got %s %s", r.Method, r.URL) })
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) { t.Errorf("upstream got %s %s", r.Method, r.URL) })
 	_, addr := engine(t, poolOf(up), func(c *H1Config) { c.Body = 100 })
 	for _, c := range []struct{ name, raw, status, word string }{
 		{"smuggling", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400 Bad Request", "client_bad_request"},
@@ -202,7 +202,7 @@ func TestH1_CloseEndsEverythingAtOnce(t *testing.T) {
 }
 
 func TestH1_RecordsEveryRequest(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	seen := make(records, 8)
 	_, addr := engine(t, poolOf(up), func(c *H1Config) { c.Observer = seen })
 	talk(t, addr, "POST /a?b HTTP/1.1\r\nHost: a:1\r\nContent-Length: 3\r\n\r\nabc"+"GET /x HTTP/1.1\r\nHost: c\r\nX : 1\r\n\r\n")

@@ -33,7 +33,9 @@ type link struct {
 	// Of a client: since when its whole request waits for the upstream or, without a peer, since when it has been idle after
 	// an answer; 0 neither.
 	waiting atomic.Int64
-	slot    int // of a client: its place in the janitor's list
+	slot    int         // of a client: its place in the janitor's list
+	virtual *streamConn // of a client that is a stream of HTTP/2; nil: it is a connection
+	fired   atomic.Bool // it was interrupted once
 
 	// The read side.
 	buf    *buffer // nil while idle; buf.b[r:w] are the bytes not yet handled
@@ -88,11 +90,16 @@ func newLink(c net.Conn) *link {
 func NewConn(c net.Conn) *Conn { return &Conn{Conn: c, link: newLink(c)} }
 
 // arm asks the janitor to interrupt the link at t, in Unix nanoseconds.
-func (l *link) arm(t int64) { l.until.Store(t) }
+func (l *link) arm(t int64) {
+	if l.until.Swap(t) < 0 {
+		l.fired.Store(true)
+	}
+}
 
 // disarm reports what interrupted the link: 0 if nothing did.
 func (l *link) disarm() int64 {
 	if u := l.until.Swap(0); u < 0 {
+		l.fired.Store(true)
 		return u
 	}
 	return 0
@@ -290,7 +297,7 @@ func (l *link) write(p []byte) error {
 // answer that nobody asked for, or a TLS alert: such a link is dead too.
 func (l *link) dead(idle bool) bool {
 	if l.sock == nil {
-		return false
+		return l.virtual != nil && l.virtual.gone()
 	}
 	l.peeking.Lock()
 	defer l.peeking.Unlock()

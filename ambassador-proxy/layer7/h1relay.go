@@ -11,6 +11,12 @@ import (
 // relay sends the answer whose head is in x.res to the client and reports whether the client's connection may carry
 // another request.
 func (x *exchange) relay() bool {
+	switch {
+	case x.joined != nil:
+		return x.relayJoined()
+	case x.s.stream != nil:
+		return x.relayStream()
+	}
 	res, u := &x.res, x.conn.link
 	if x.body.held { // the upstream answered without taking them
 		x.body.held, x.res.KeepAlive = false, false

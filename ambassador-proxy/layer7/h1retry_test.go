@@ -42,7 +42,7 @@ func TestH1_SaysWhatFailedInWords(t *testing.T) {
 }
 
 func TestH1_TriesAnotherEndpointWhenOneRefuses(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	_, addr := engine(t, poolOf(closed(t), up))
 	for range 4 {
 		got := talk(t, addr, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
@@ -110,12 +110,12 @@ func TestH1_RetriesOnlyWhatIsSafeAfterAReset(t *testing.T) {
 
 func TestH1_A503IsTriedElsewhereAndTheLastOneIsTheAnswer(t *testing.T) {
 	var bad atomic.Int32
-	busy := server(t, func(w http.ResponseWriter, r *http.Request) {
+	busy := webserver(t, func(w http.ResponseWriter, r *http.Request) {
 		bad.Add(1)
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 	})
-	good := server(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "fine") })
+	good := webserver(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "fine") })
 	_, addr := engine(t, poolOf(busy, good))
 	if got := talk(t, addr, "GET / HTTP/1.1\r\nHost: a\r\n"+closing); !strings.HasSuffix(got, "fine") {
 		t.Errorf("%q", got)
@@ -181,7 +181,7 @@ func waitClosed(t *testing.T, a *address) {
 }
 
 func TestH1_DeclinesInTheUpstreamsWords(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) {})
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) {})
 	p := poolOf(up)
 	p.refuse = reason.QueueFull
 	_, addr := engine(t, p)

@@ -10,7 +10,7 @@ import (
 
 func TestH1_HearsWhatTheClientSendsWhileItIsAnswered(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	up := server(t, func(w http.ResponseWriter, r *http.Request) {
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
 			asked <- struct{}{}
 			<-answer
@@ -38,7 +38,7 @@ func TestH1_HearsWhatTheClientSendsWhileItIsAnswered(t *testing.T) {
 }
 
 func TestH1_EndsWithAClientThatEndedBehindItsRequest(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	e, _ := engine(t, poolOf(up))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,7 +69,7 @@ func TestH1_EndsWithAClientThatEndedBehindItsRequest(t *testing.T) {
 }
 
 func TestH1_AnswersARequestThatComesInPieces(t *testing.T) {
-	up := server(t, func(w http.ResponseWriter, r *http.Request) {
+	up := webserver(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		io.WriteString(w, r.URL.Path+string(b))
 	})

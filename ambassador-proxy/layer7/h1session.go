@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/server"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -19,7 +20,9 @@ type session struct {
 	begun   *exchange // its request has begun to arrive and is not answered yet
 	over    bool
 	lingers bool
-	handed  net.Conn // not nil: the connection, which belongs to Config.Other now
+	http2   bool           // it speaks that
+	stream  *server.Stream // of HTTP/2, which is all there is to this session; nil: a connection
+	handed  net.Conn       // not nil: the connection, which belongs to Config.Other now
 }
 
 // run serves request after request.
@@ -34,6 +37,9 @@ func (s *session) run() {
 			x = s.begin()
 		}
 		s.end(x, x.run())
+	}
+	if s.http2 {
+		s.serveHTTP2()
 	}
 	if s.lingers {
 		s.linger()
@@ -95,6 +101,10 @@ type exchange struct {
 	protocol []byte // of the upgrade that was asked for
 
 	request  Request
+	fields   streamFields // of a stream
+	grpc     bool
+	trailers []byte // lines of an answer to a stream
+	join            // with a stream of HTTP/2
 	decision Decision
 	up       Upstream
 	set      *Settings
@@ -143,7 +153,7 @@ func (x *exchange) run() bool {
 	c.arm(x.rec.Start.UnixNano() + int64(x.e.cfg.HeadTimeout))
 	for !x.parsed {
 		if isPreface(c.bytes()) {
-			return x.other()
+			return x.speaksHTTP2()
 		}
 		r := x.req.Request(c.bytes(), x.e.cfg.Forward)
 		if r == http1.OK {
@@ -170,12 +180,13 @@ func (x *exchange) run() bool {
 	return x.route()
 }
 
-// other hands the connection over, or refuses what only the other engine speaks.
-func (x *exchange) other() bool {
-	if x.e.cfg.Other == nil {
+// speaksHTTP2 has the session go on in HTTP/2, or refuses that.
+func (x *exchange) speaksHTTP2() bool {
+	if x.e.cfg.Streams == nil {
 		return x.refuse(reason.ClientBadVersion, "HTTP/2 is not served here")
 	}
-	return x.s.handover()
+	x.s.http2 = x.s.c.disarm() == 0
+	return false
 }
 
 // isPreface recognises HTTP/2 with prior knowledge (RFC 9113 section 3.4).
@@ -187,8 +198,8 @@ func (x *exchange) route() bool {
 	path, query := q.PathQuery()
 	x.request = Request{Method: q.Method(), Host: q.Host(), Path: path, Query: query, Fields: q, Scheme: q.Scheme()}
 	x.rec.Method, x.rec.Host, x.rec.Target = x.request.Method, x.request.Host, q.Target()
-	if x.e.cfg.Forward && string(x.request.Method) == "CONNECT" {
-		return x.other()
+	if x.e.cfg.Forward && string(x.request.Method) == "CONNECT" && x.e.cfg.Other != nil {
+		return x.s.handover()
 	}
 	x.decision = x.e.cfg.Route.Match(&x.request)
 	if x.decision.Handover && x.e.cfg.Other != nil {
@@ -198,6 +209,12 @@ func (x *exchange) route() bool {
 	if x.up == nil {
 		return x.decline(reason.NoRoute)
 	}
+	return x.forward()
+}
+
+// forward admits the request to its upstream.
+func (x *exchange) forward() bool {
+	q := &x.req
 	x.rec.Upstream, x.set = x.up, x.up.Settings()
 	if limit := x.e.cfg.Body; limit > 0 && q.Body.Kind == http1.Length && q.Body.Left() > limit {
 		return x.refuse(reason.ClientBodyTooLarge, "")
@@ -227,15 +244,20 @@ func (x *exchange) prepare() http1.Refusal {
 	x.rec.Host, x.rec.Method = x.host, x.out[:m]
 	x.rec.Target = x.out[m+1 : m+1+bytes.IndexByte(x.out[m+1:], ' ')]
 	x.idempotent = q.Idempotent()
-	x.due = 0
-	if d := cmp.Or(x.decision.Timeout, x.set.Total); d > 0 {
-		x.due = x.rec.Start.UnixNano() + int64(d)
-	}
+	x.setDue()
 	c.r += q.Size
 	q.Body.Deny = x.set.Drop
 	n, all, r := q.Body.Next(c.bytes())
 	x.body = body{all: all, first: n, held: true, read: int64(n), saved: x.body.saved[:0], keeps: x.idempotent}
 	return r
+}
+
+// setDue settles when the whole exchange must have ended.
+func (x *exchange) setDue() {
+	x.due = 0
+	if d := cmp.Or(x.decision.Timeout, x.set.Total); d > 0 {
+		x.due = x.rec.Start.UnixNano() + int64(d)
+	}
 }
 
 // wantsUpgrade tells whether the request asks for an upgrade that is allowed. Another one is forwarded without.
@@ -272,6 +294,8 @@ func (x *exchange) end() {
 	clear(x.tried)
 	x.tried = x.tried[:0]
 	x.body = body{saved: x.body.saved[:0]}
+	x.fields, x.grpc = nil, false
+	x.join.reset()
 	x.s, x.up, x.set, x.endpoint, x.conn = nil, nil, nil, nil, nil
 	x.decision, x.request, x.rec, x.now = Decision{}, Request{}, Record{}, time.Time{}
 	x.due, x.parsed, x.idempotent, x.upgrade, x.keep, x.admits, x.started, x.stale = 0, false, false, false, false, false, false, false

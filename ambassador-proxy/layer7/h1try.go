@@ -34,7 +34,7 @@ func (x *exchange) proxy() bool {
 			if again, _ := x.again(why); !again {
 				return x.relay()
 			}
-			x.drop(Outcome{Status: x.res.Status, Reason: why, RetryAfter: x.res.Get("retry-after") != nil})
+			x.drop(Outcome{Status: x.res.Status, Reason: why, RetryAfter: x.said("retry-after") != nil})
 			continue
 		}
 		if x.rec.Tries >= most || !f.safe && !x.replayable() || f.final {
@@ -59,10 +59,18 @@ type failure struct {
 
 // unavailable tells whether the answer is one that another endpoint may do better than.
 func (x *exchange) unavailable() reason.Reason {
-	if s := x.res.Status; s >= 502 && s <= 504 && x.replayable() && !asksToWait(x.up, x.res.Get("retry-after")) {
+	if s := x.res.Status; s >= 502 && s <= 504 && x.replayable() && !asksToWait(x.up, x.said("retry-after")) {
 		return reason.UpstreamUnavailable
 	}
 	return reason.OK
+}
+
+// said is a field of the answer's head.
+func (x *exchange) said(lower string) []byte {
+	if x.joined != nil {
+		return x.event.said(lower)
+	}
+	return x.res.Get(lower)
 }
 
 // replayable tells whether the request may be sent again after it was sent, and can be.
@@ -122,6 +130,9 @@ func (x *exchange) try() failure {
 // once sends the request on one connection of the endpoint. stale says that the failure is that of an idle connection
 // which the upstream had closed.
 func (x *exchange) once(fresh bool) (f failure, stale bool) {
+	if x.set.HTTP2 != "" {
+		return x.onceJoined(fresh)
+	}
 	conn, err := x.endpoint.Acquire(x.e.ctx, x.picked, fresh)
 	if err != nil {
 		return failure{why: reason.OfDial(err), detail: cause(err), safe: true}, false
@@ -314,6 +325,9 @@ func (x *exchange) interim() error {
 	if x.req.Minor == 0 {
 		return nil
 	}
+	if st := x.s.stream; st != nil {
+		return st.WriteHead(x.appendAnswer(), false)
+	}
 	x.answer = append(x.res.AppendResponse(x.answer[:0], false), "\r\n"...)
 	return x.s.c.write(x.answer)
 }
@@ -349,6 +363,11 @@ func (x *exchange) drop(o Outcome) {
 func (x *exchange) closeUpstream() { x.giveBack(false) }
 
 func (x *exchange) giveBack(reusable bool) {
+	if x.joined != nil {
+		x.joined.Release()
+		x.joined = nil
+		return
+	}
 	x.pump.stop()
 	u := x.conn.link
 	if u.disarm() != 0 {

@@ -21,7 +21,7 @@ type StdConfig struct {
 	Log         *slog.Logger // may be nil
 }
 
-// Std proxies what the HTTP/1.1 engine does not: HTTP/2 and gRPC on either side, and requests to be mirrored, hedged or
+// Std proxies what the other engine does not: requests over HTTP/1.1 to upstreams that speak HTTP/2, and those to be mirrored, hedged or
 // disturbed. Its endpoints must be Senders.
 type Std struct {
 	cfg      StdConfig
@@ -46,12 +46,9 @@ func NewStd(cfg StdConfig) *Std {
 	s.buffers.New = func() any { return new([copyBytes]byte) }
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
 	s.server = &http.Server{
 		Handler: s, Protocols: protocols, MaxHeaderBytes: 64 << 10,
 		ReadHeaderTimeout: or(cfg.HeadTimeout, 30*time.Second), IdleTimeout: or(cfg.ClientIdle, time.Hour),
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second,
-			MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 4 << 20},
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:

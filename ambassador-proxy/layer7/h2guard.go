@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http1"
@@ -15,7 +14,7 @@ import (
 )
 
 // guard is a client's connection whose HTTP/1.1 messages are held against the rules of http1 before net/http, which takes
-// more, sees them. HTTP/2 and what follows an upgrade pass.
+// more, sees them. What follows an upgrade passes.
 //
 // A head that is refused becomes a request that only we know, so that the refusal is answered in its turn, after what was
 // asked for before it. A body that is refused goes on with what net/http refuses too.
@@ -25,10 +24,8 @@ type guard struct {
 	r, ok, w int
 	head     http1.Head
 	inBody   bool
-	begun    bool                   // the connection has said what it speaks
-	raw      bool                   // it speaks no HTTP/1.1, or not any more
-	gather   atomic.Pointer[Gather] // of HTTP/2; nil: not that
-	over     bool                   // nothing more is taken
+	raw      bool // it speaks no HTTP/1.1, or not any more
+	over     bool // nothing more is taken
 
 	why    reason.Reason // a head was refused
 	detail string
@@ -61,14 +58,7 @@ func (g *guard) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if g.raw && g.ok == g.w {
-			if g.gather.Load() == nil || len(p) >= len(g.b) {
-				return g.Conn.Read(p)
-			}
-			n, err := g.Conn.Read(g.b) // net/http reads the head of each frame apart
-			if g.r, g.ok, g.w = 0, n, n; n == 0 {
-				return 0, err
-			}
-			continue
+			return g.Conn.Read(p)
 		}
 		if g.over {
 			return 0, g.drain()
@@ -87,22 +77,6 @@ func (g *guard) Read(p []byte) (int, error) {
 			g.refuse(reason.ClientTimeout, "no complete head in time")
 		}
 	}
-}
-
-// Write lets HTTP/2's frames gather.
-func (g *guard) Write(p []byte) (int, error) {
-	if to := g.gather.Load(); to != nil {
-		return to.Write(p)
-	}
-	return g.Conn.Write(p)
-}
-
-// Close closes behind what waits.
-func (g *guard) Close() error {
-	if to := g.gather.Load(); to != nil {
-		return to.Close()
-	}
-	return g.Conn.Close()
 }
 
 // begins starts the time of a head some of which has come.
@@ -160,17 +134,11 @@ func (g *guard) check() {
 		switch {
 		case g.raw:
 			g.ok = g.w
-		case isPreface(more) && !g.begun:
-			g.raw, g.ok = true, g.w
-			g.gather.Store(NewGather(g.Conn, 0))
-		case len(more) < 4 && !g.begun:
-			return
 		case g.inBody:
 			if !g.body(more) {
 				return
 			}
 		default:
-			g.begun = true
 			r := g.head.Request(more, false)
 			if r == http1.More {
 				return

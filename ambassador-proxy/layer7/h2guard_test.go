@@ -38,7 +38,6 @@ func TestGuard_PassesWhatIsWellFormedHoweverItArrives(t *testing.T) {
 	for name, sent := range map[string]string{
 		"requests":  messages,
 		"WebSocket": messages + "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x03abc\x00\n\n",
-		"HTTP/2":    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
 	} {
 		for _, size := range []int{1, 2, 3, 7, 100, 4096, len(sent)} {
 			if got := guarded(t, sent, size); got != sent {

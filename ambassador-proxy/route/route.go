@@ -34,6 +34,7 @@ type rule struct {
 	timeout  time.Duration
 	tries    int
 	handover bool
+	extra    bool
 	mirror   *layer7.Mirror
 }
 
@@ -83,7 +84,9 @@ func compile(c *config.Route, upstreams map[string]*upstream.Upstream) (rule, er
 		r.to = append(r.to, target{up, c.To[name]})
 		r.total += c.To[name]
 		// One target that the HTTP/1.1 engine cannot serve decides for all, or the split would be drawn twice.
-		r.handover = r.handover || up.NeedsHTTP2() || up.Fault() != nil || up.Config().Hedge != nil
+		disturbs := up.Fault() != nil || up.Config().Hedge != nil
+		r.handover = r.handover || disturbs || up.NeedsHTTP2()
+		r.extra = r.extra || disturbs || up.Target().TLS && !up.NeedsHTTP2()
 	}
 	if m := c.Mirror; m != nil {
 		up := upstreams[m.To]
@@ -94,7 +97,7 @@ func compile(c *config.Route, upstreams map[string]*upstream.Upstream) (rule, er
 		if m.Percent == 0 {
 			r.mirror.Percent = 100
 		}
-		r.handover = true
+		r.handover, r.extra = true, true
 	}
 	return r, nil
 }
@@ -116,7 +119,7 @@ func (t *Table) Match(q *layer7.Request) layer7.Decision {
 		if !r.matches(q) {
 			continue
 		}
-		d := layer7.Decision{Upstream: t.choose(r, q), Timeout: r.timeout, Tries: r.tries, Handover: r.handover}
+		d := layer7.Decision{Upstream: t.choose(r, q), Timeout: r.timeout, Tries: r.tries, Handover: r.handover, Extra: r.extra}
 		if r.hashBy != "" {
 			d.Hash, d.Hashed = maphash.Bytes(t.seed, key(r.hashBy, q)), true
 		}

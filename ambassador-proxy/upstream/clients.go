@@ -2,279 +2,276 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/client"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
-// clients are the connections of one endpoint that net/http drives: HTTP/2, and HTTP/1.1 for clients of other versions.
-// Requests share a connection while it has room for streams; then another one is opened.
+// clients are the connections of one endpoint that the net/http engine uses: of HTTP/2, which requests share while there is room
+// for streams, and of HTTP/1.1. Which of the two it is the URL says, or the upstream in the TLS handshake.
 type clients struct {
-	transport *http.Transport
-	scheme    string
-	address   string // what the Transport believes to dial
-	idling    *idling
+	up     *Upstream
+	idling *idling
+	dial   func(context.Context) (net.Conn, error)
+	tls    *tls.Config // nil: plain
 
-	opening sync.Mutex // one handshake at a time while streams may be shared
+	opening chan struct{} // holds one: one handshake at a time while streams may be shared
+	alone   atomic.Bool   // nothing is shared, as far as we know
+
+	singles singles
 	mu      sync.Mutex
-	all     []*client
+	shared  []*shared
 	closed  atomic.Bool
 }
 
-type client struct {
-	*http.ClientConn
-	wire  *counted
-	until time.Time    // when no new request goes there
-	used  atomic.Int64 // Unix nanoseconds
-	keep  atomic.Int64 // nanoseconds since used
-	multi bool         // HTTP/2
-
+// shared is a connection of HTTP/2.
+type shared struct {
+	*client.Conn
+	until   time.Time   // when no new request goes there
 	settled atomic.Bool // it has said how many streams it takes
 }
 
-type wireKey struct{}
-
 func newClients(u *Upstream, i *idling, address, name string) *clients {
-	c := &clients{scheme: "http", address: "endpoint:80", idling: i}
-	c.transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := u.dial.plain(ctx, address)
-			if err != nil {
-				return nil, err
-			}
-			w := newCounted(conn)
-			if slot, ok := ctx.Value(wireKey{}).(**counted); ok {
-				*slot = w
-			}
-			return w, nil
-		},
-		DisableCompression:     true,
-		TLSHandshakeTimeout:    u.tlsTimeout(),
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		Protocols:              &http.Protocols{},
-		HTTP2: &http.HTTP2Config{
-			SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: stuckTime,
-			MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 4 << 20,
-		},
-	}
-	p := c.transport.Protocols
+	c := &clients{up: u, idling: i, opening: make(chan struct{}, 1)}
+	c.dial = func(ctx context.Context) (net.Conn, error) { return u.dial.plain(ctx, address) }
 	switch t := u.target; {
 	case t.TLS:
-		c.scheme, c.address = "https", "endpoint:443"
-		c.transport.TLSClientConfig = u.tls.Config(name)
-		p.SetHTTP2(true)
-		p.SetHTTP1(!t.H2)
-	case t.H2:
-		p.SetUnencryptedHTTP2(true)
+		c.tls = u.tls.Config(name)
+		c.tls.NextProtos = []string{protoHTTP2, protoHTTP1}
+		if t.H2 {
+			c.tls.NextProtos = c.tls.NextProtos[:1]
+		}
 	default:
-		p.SetHTTP1(true)
+		c.alone.Store(!t.H2)
 	}
+	c.singles.start(i)
 	return c
+}
+
+// Names of ALPN (RFC 7301, RFC 9113, 3.2).
+const (
+	protoHTTP2 = "h2"
+	protoHTTP1 = "http/1.1"
+)
+
+func (c *clients) scheme() string {
+	if c.tls != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // roundTrip sends req on a connection with room, or with fresh on a new one.
 func (c *clients) roundTrip(req *http.Request, fresh bool) (*http.Response, layer7.Sent, error) {
-	conn, reused, err := c.reserve(req.Context(), fresh)
-	if err != nil {
-		return nil, layer7.Sent{Nothing: true, Dial: true}, err
-	}
-	before := conn.wire.written.Load()
-	req.URL.Scheme = c.scheme
-	response, err := conn.RoundTrip(req)
-	conn.used.Store(time.Now().UnixNano())
-	sent := layer7.Sent{Reused: reused}
-	if err == nil && !conn.multi {
-		var keep time.Duration
-		if field := response.Header.Get("Keep-Alive"); field != "" {
-			keep = announced(field)
+	upgrades := req.Header.Get("Upgrade") != "" && !c.up.target.H2 // HTTP/1.1 alone can
+	if !fresh && !c.up.target.H2 {
+		if conn := c.singles.free(); conn != nil {
+			return c.singles.roundTrip(conn, req, true)
 		}
-		conn.keep.Store(int64(c.idling.after(keep)))
 	}
-	if err != nil {
-		sent.Nothing = refused(err) || !conn.multi && conn.wire.written.Load() == before
+	x := client.NewExchange(req, c.scheme())
+	var stream *client.Stream
+	var bare net.Conn
+	reused, err := false, error(nil)
+	if upgrades {
+		bare, err = c.connect(req.Context(), true)
+	} else {
+		stream, bare, reused, err = c.open(req.Context(), &x.Request, fresh)
 	}
-	return response, sent, err
+	switch {
+	case err != nil:
+	case stream == nil:
+		var conn *single
+		if conn, err = c.singles.add(req.Context(), bare); err == nil {
+			return c.singles.roundTrip(conn, req, false)
+		}
+	default:
+		sent := layer7.Sent{Reused: reused}
+		response, err := x.Response(stream)
+		if e, ok := errors.AsType[*client.Error](err); ok {
+			sent.Nothing = e.Safe
+		}
+		return response, sent, err
+	}
+	return nil, layer7.Sent{Nothing: true, Dial: true}, err
 }
 
-func (c *clients) reserve(ctx context.Context, fresh bool) (_ *client, reused bool, err error) {
+// open opens a stream. When the upstream wants HTTP/1.1 there is a connection for that instead.
+func (c *clients) open(ctx context.Context, r *client.Request, fresh bool) (s *client.Stream, bare net.Conn, reused bool, err error) {
+	done := func() {}
 	if !fresh {
-		if conn := c.free(); conn != nil {
-			return conn, true, nil
+		if s = c.join(r); s != nil {
+			return s, nil, true, nil
 		}
-		if !c.single() {
-			c.opening.Lock()
-			if conn := c.free(); conn != nil {
-				c.opening.Unlock()
-				return conn, true, nil
+		if !c.alone.Load() {
+			select {
+			case c.opening <- struct{}{}:
+			case <-ctx.Done():
+				return nil, nil, false, context.Cause(ctx)
 			}
-			conn, err := c.open(ctx, c.opening.Unlock)
-			return conn, false, err
+			if s = c.join(r); s != nil {
+				<-c.opening
+				return s, nil, true, nil
+			}
+			done = func() { <-c.opening }
 		}
 	}
-	conn, err := c.open(ctx, func() {})
-	return conn, false, err
+	nc, err := c.connect(ctx, false)
+	if err != nil || !c.speaksHTTP2(nc) {
+		if err == nil {
+			c.alone.Store(true)
+		}
+		done()
+		return nil, nc, false, err
+	}
+	c.alone.Store(false)
+	conn := &shared{Conn: client.New(nc, liveness), until: oldAt(time.Now())}
+	if s = conn.Open(r); s == nil {
+		err = endedAtOnce(conn.Err())
+		conn.Close()
+		done()
+		return nil, nil, false, err
+	}
+	go conn.settle(done)
+	c.mu.Lock()
+	c.shared = append(c.shared, conn)
+	c.mu.Unlock()
+	if c.closed.Load() {
+		conn.Retire()
+	}
+	return s, nil, false, nil
 }
 
-// single tells that connections carry one request at a time, so that waiting for another's handshake is of no use.
-func (c *clients) single() bool {
-	return c.transport.Protocols.HTTP1() && !c.transport.Protocols.HTTP2()
+// endedAtOnce is of a connection that ended before its first stream.
+func endedAtOnce(err error) error {
+	if e, ok := errors.AsType[*http2.Error](err); ok { // HTTP/1.1, say
+		return &reason.Error{Reason: reason.UpstreamBadResponse, Err: e}
+	}
+	return &reason.Error{Reason: reason.ConnectFailed, Err: errors.New("HTTP/2: the upstream closed the connection at once")}
 }
 
-func (c *clients) free() *client {
-	now := time.Now()
+// liveness of connections of HTTP/2.
+var liveness = client.Config{Stuck: 10 * time.Second, Quiet: 10 * time.Second, Pong: 5 * time.Second}
+
+// settleTime is how long others wait at most for the SETTINGS of a new connection: before them many streams may be too many.
+const settleTime = 50 * time.Millisecond
+
+// settle lets others share the connection when it is known how many may, and calls done then.
+func (s *shared) settle(done func()) {
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case <-s.Settled():
+	case <-timer.C:
+	}
+	s.settled.Store(true)
+	done()
+}
+
+// connect makes a connection, TLS handshake done.
+func (c *clients) connect(ctx context.Context, http1 bool) (net.Conn, error) {
+	nc, err := c.dial(ctx)
+	if err != nil || c.tls == nil {
+		return nc, err
+	}
+	config := c.tls
+	if http1 {
+		config = config.Clone()
+		config.NextProtos = []string{protoHTTP1}
+	}
+	secured, err := secure(ctx, nc, config, c.up.tlsTimeout())
+	if err != nil {
+		return nil, err
+	}
+	if c.up.target.H2 && secured.ConnectionState().NegotiatedProtocol != protoHTTP2 {
+		secured.Close()
+		return nil, &reason.Error{Reason: reason.TLSHandshakeFailed, Err: errors.New("TLS handshake: the server does not choose HTTP/2 (ALPN)")}
+	}
+	return secured, nil
+}
+
+func (c *clients) speaksHTTP2(nc net.Conn) bool {
+	if t, ok := nc.(*tls.Conn); ok {
+		return t.ConnectionState().NegotiatedProtocol == protoHTTP2
+	}
+	return c.up.target.H2
+}
+
+// join opens a stream on a connection that has room for it; nil: there is none. The newest is asked first, so that the others
+// get idle.
+func (c *clients) join(r *client.Request) *client.Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := len(c.all) - 1; i >= 0; i-- {
-		conn := c.all[i]
-		if conn.settled.Load() && conn.usable(now) && (conn.multi || !conn.wire.gone()) && conn.Reserve() == nil {
-			return conn
+	if len(c.shared) == 0 {
+		return nil
+	}
+	now := time.Now()
+	for _, conn := range slices.Backward(c.shared) {
+		if conn.settled.Load() && now.Before(conn.until) {
+			if s := conn.Open(r); s != nil {
+				return s
+			}
 		}
 	}
 	return nil
 }
 
-func (c *client) usable(now time.Time) bool {
-	return c.Err() == nil && now.Before(c.until) && (c.multi || !c.rested(now))
-}
-
-// rested tells whether the connection has been idle for as long as it is kept.
-func (c *client) rested(now time.Time) bool { return now.UnixNano()-c.used.Load() >= c.keep.Load() }
-
-// stuckTime is how long an upstream may take no byte of what is written to it.
-const stuckTime = 10 * time.Second
-
-// settleTime is how long others wait at most for the SETTINGS of a new connection: net/http believes in 100 streams before.
-const settleTime = 50 * time.Millisecond
-
-// open makes a connection with room for one request. settled is called when others may share it, or when there is none.
-func (c *clients) open(ctx context.Context, settled func()) (*client, error) {
-	conn := &client{until: oldAt(time.Now())}
-	cc, err := c.transport.NewClientConn(context.WithValue(ctx, wireKey{}, &conn.wire), c.scheme, c.address)
-	if err != nil {
-		settled()
-		if strings.Contains(err.Error(), "TLS handshake timeout") { // it has no type
-			err = lateHandshake(c.transport.TLSHandshakeTimeout)
-		}
-		return nil, err
-	}
-	conn.ClientConn = cc
-	conn.multi = cc.Available() > 1
-	conn.keep.Store(int64(c.idling.keep))
-	conn.used.Store(time.Now().UnixNano())
-	if err := cc.Reserve(); err != nil {
-		cc.Close()
-		settled()
-		return nil, err
-	}
-	share := sync.OnceFunc(func() {
-		conn.settled.Store(true)
-		settled()
-	})
-	if conn.multi {
-		conn.wire.gather.Store(layer7.NewGather(conn.wire.Conn, stuckTime))
-		timer := time.AfterFunc(settleTime, share)
-		conn.wire.heardOnce(c.scheme == "https", func() {
-			timer.Stop()
-			share()
-		})
-	} else {
-		conn.wire.quiet.Store(true)
-		share()
-	}
-	c.mu.Lock()
-	c.all = append(c.all, conn)
-	c.mu.Unlock()
-	if c.closed.Load() {
-		conn.closeIdle()
-	}
-	return conn, nil
-}
-
-// closeIdle closes a connection when its last request has ended. Its endpoint has gone: a hook for all others would cost each
-// request some. It is called with locks held, of ours and of net/http.
-func (c *client) closeIdle() {
-	c.SetStateHook(func(*http.ClientConn) {
-		if c.InFlight() == 0 {
-			go c.Close()
-		}
-	})
-}
-
-// sweep closes connections that are dead, old or idle for too long; all that are idle once the endpoint is gone.
+// sweep closes connections that are old or idle for too long, and forgets those that have ended.
 func (c *clients) sweep(now time.Time) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	kept := c.all[:0]
-	for _, conn := range c.all {
-		idle := conn.InFlight() == 0
-		expired := now.After(conn.until) || conn.rested(now)
-		if conn.Err() != nil || idle && (expired || c.closed.Load()) {
-			conn.Close()
-			continue
+	c.shared = slices.DeleteFunc(c.shared, func(conn *shared) bool {
+		if now.After(conn.until) || conn.Idle(now) >= c.idling.keep {
+			conn.Retire()
 		}
-		kept = append(kept, conn)
-	}
-	clear(c.all[len(kept):])
-	c.all = kept
+		return conn.Err() != nil
+	})
+	c.mu.Unlock()
+	c.singles.sweep(now)
 }
 
+// close ends what is idle now, and the rest when it gets idle.
 func (c *clients) close() {
 	c.closed.Store(true)
 	c.mu.Lock()
-	for _, conn := range c.all {
-		conn.closeIdle()
+	for _, conn := range c.shared {
+		conn.Retire()
 	}
 	c.mu.Unlock()
-	c.sweep(time.Now())
+	c.singles.close()
 }
 
 // kill ends all connections with what is on them.
 func (c *clients) kill() {
-	c.closed.Store(true)
+	c.close()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.all {
-		conn.Close()
+	all := c.shared
+	c.shared = nil
+	c.mu.Unlock()
+	var ending sync.WaitGroup
+	for _, conn := range all {
+		ending.Go(conn.Close)
 	}
-	c.all = nil
+	ending.Wait()
+	c.singles.kill()
 }
 
 func (c *clients) count() (open int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.all {
+	for _, conn := range c.shared {
 		if conn.Err() == nil {
 			open++
 		}
 	}
-	return open
-}
-
-// streamError has the fields of net/http's unexported type, which fills it by errors.As (golang/go#53896).
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (e streamError) Error() string { return "stream error" }
-
-const refusedStream = 0x7 // RFC 9113, 7
-
-// refused tells whether the upstream is known not to have looked at the request: REFUSED_STREAM, or GOAWAY with a lower
-// last stream.
-func refused(err error) bool {
-	var s streamError
-	if errors.As(err, &s) {
-		return s.Code == refusedStream
-	}
-	text := err.Error()
-	return strings.Contains(text, "graceful shutdown GOAWAY") || strings.Contains(text, "client conn not usable")
+	c.mu.Unlock()
+	return open + c.singles.count()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/balance"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/health"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/client"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
@@ -60,6 +61,28 @@ func (e *Endpoint) Acquire(ctx context.Context, now time.Time, fresh bool) (*lay
 	c := layer7.NewConn(raw)
 	e.pool.Add(c, time.Now())
 	return c, nil
+}
+
+// Stream opens a stream of HTTP/2, or gives a connection of HTTP/1.1 when that is what the upstream speaks; see layer7.Streamer.
+func (e *Endpoint) Stream(ctx context.Context, r *client.Request, now time.Time, fresh bool) (s *client.Stream, c *layer7.Conn, reused bool, err error) {
+	if t := e.up.target; !t.H2 {
+		if !t.TLS {
+			c, err = e.Acquire(ctx, now, fresh)
+			return nil, c, c != nil && c.Reused, err
+		}
+		if !fresh {
+			if c = e.pool.Get(now); c != nil {
+				c.Reused = true
+				return nil, c, true, nil
+			}
+		}
+	}
+	s, bare, reused, err := e.clients.open(ctx, r, fresh)
+	if bare != nil {
+		c = layer7.NewConn(bare)
+		e.pool.Add(c, time.Now())
+	}
+	return s, c, reused, err
 }
 
 // Dial makes a bare connection, TLS handshake done when the upstream's URL says so. protocols are for ALPN.

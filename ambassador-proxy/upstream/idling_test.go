@@ -101,11 +101,7 @@ func TestHTTP2_ADeadConnectionIsFoundByAPingWithin15Seconds(t *testing.T) {
 		}
 		u := &Upstream{target: target, dial: &dialer{timeout: time.Second, rival: func(string) string { return "" }}}
 		c := newClients(u, &idling{keep: defaultKeepAlive}, "shop:80", "shop")
-		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			w := &counted{Conn: ours}
-			*ctx.Value(wireKey{}).(**counted) = w
-			return w, nil
-		}
+		c.dial = func(context.Context) (net.Conn, error) { return ours, nil }
 		begin := time.Now()
 		r, _ := http.NewRequest("GET", "http://shop/", nil)
 		_, _, err = c.roundTrip(r, false)

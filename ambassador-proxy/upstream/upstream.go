@@ -131,6 +131,12 @@ func (u *Upstream) makeSettings() layer7.Settings {
 	case "keep":
 		s.Host = ""
 	}
+	if u.target.H2 {
+		s.HTTP2 = "http"
+		if u.target.TLS {
+			s.HTTP2 = "https"
+		}
+	}
 	return s
 }
 
