@@ -94,7 +94,6 @@ func (c *Conn) headers(f *http2.Frame, fault *http2.Error) *http2.Error {
 func (c *Conn) open(s *Stream, f *http2.Frame, fields []field, large bool, fault *http2.Error) *http2.Error {
 	c.last = f.Stream
 	s.init(c, f.Stream, fields)
-	c.quiet = time.Time{}
 	detail := ""
 	s.Head, detail = http2.Request(fields)
 	s.TooLarge = large
@@ -116,6 +115,7 @@ func (c *Conn) open(s *Stream, f *http2.Frame, fields []field, large bool, fault
 		}
 	}
 	c.streams[f.Stream] = s
+	c.quiet = time.Time{}
 	c.watch()
 	if c.running < maxStreams {
 		c.running++
