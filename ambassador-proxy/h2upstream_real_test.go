@@ -83,8 +83,8 @@ func TestRealHAProxy_ThatClosesIdleConnectionsFailsNoRequest(t *testing.T) {
 	address := kittest.FreeAddress(t)
 	foreground(t, address, fmt.Sprintf(`defaults
   mode http
-  timeout client 40ms
-  timeout http-keep-alive 40ms
+  timeout client 300ms
+  timeout http-keep-alive 300ms
   timeout connect 5s
   timeout server 5s
 frontend f
@@ -92,7 +92,7 @@ frontend f
   http-request return status 200 content-type text/plain string fine
 `, address), "haproxy", "-db", "-f")
 	front, _, _ := proxied(t, "h2c://"+address)
-	if failed, why := posting(t, front, "small", 50, 40*time.Millisecond); failed > 0 {
+	if failed, why := posting(t, front, "small", 12, 300*time.Millisecond); failed > 0 {
 		t.Errorf("%d failed: %s", failed, why)
 	}
 }
