@@ -140,4 +140,3 @@ func (s *Stream) append(p []byte, end bool) (n int, err error) {
 
 // Begun tells whether a head was sent.
 func (s *Stream) Begun() bool { return s.begun }
-
