@@ -22,6 +22,7 @@ type group struct {
 	dist             sample.Dist
 	buckets          bool
 	infinite, counts float64 // the +Inf bucket, and _count; NaN for none
+	summed           bool    // there is a _sum
 	bad              bool
 }
 
@@ -50,7 +51,7 @@ func (g *groups) add(kind sample.Kind, suffix string, labels []sample.Label, v f
 	to := g.find(own)
 	switch suffix {
 	case "_sum":
-		to.dist.Sum = v
+		to.dist.Sum, to.summed = v, true
 	case "_count":
 		to.counts = v
 	default:
@@ -98,8 +99,9 @@ func (g *group) whole() *sample.Dist {
 	if g.infinite == g.infinite {
 		n = g.infinite
 	}
+	g.dist.Without = sample.Without{NoSum: !g.summed}
 	if n != n && !g.buckets {
-		n = 0 // a summary may do without
+		n, g.dist.NoCount = 0, true // a summary may do without
 	}
 	if g.bad || !(n >= 0) || n >= 1<<63 || n != math.Trunc(n) {
 		return nil

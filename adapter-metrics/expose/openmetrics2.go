@@ -9,7 +9,7 @@ import (
 // What OpenMetrics 2.0 (2.0.0-rc0, "Text Format") writes otherwise than 1.0: a family has its samples' name, a histogram or
 // summary is one line with a composite value and holds its native buckets, and the start timestamp stands behind the value.
 
-// composite writes the line of a histogram or summary.
+// composite writes the line of a histogram or summary. It has both count and sum: those that the source leaves out are 0.
 func (p *page) composite(d *series.Desc, x *series.Series, labels string) {
 	x.Distribution(&p.dist)
 	if d.Type == series.Summary && p.dist.Sum < 0 {

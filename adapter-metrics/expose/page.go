@@ -310,8 +310,8 @@ func (p *page) histogram(d *series.Desc, x *series.Series, labels string) {
 	}
 	p.sample("_bucket", labels, "le", "+Inf")
 	p.count(p.dist.Count)
-	if p.openMetrics && (p.dist.Sum < 0 || len(p.dist.Points) > 0 && p.dist.Points[0].At < 0) {
-		return // OpenMetrics 1.0, "Histogram": no sum, and so no count, with negative buckets or values
+	if p.openMetrics && (p.dist.NoSum || p.dist.Sum < 0 || len(p.dist.Points) > 0 && p.dist.Points[0].At < 0) {
+		return // OpenMetrics 1.0, "Histogram": neither sum nor count without the other, nor with negative buckets or values
 	}
 	p.sumAndCount(labels)
 }
@@ -329,12 +329,14 @@ func (p *page) summary(x *series.Series, labels string) {
 }
 
 func (p *page) sumAndCount(labels string) {
-	if !p.openMetrics || p.dist.Sum >= 0 {
+	if !p.dist.NoSum && (!p.openMetrics || p.dist.Sum >= 0) {
 		p.sample("_sum", labels, "", "")
 		p.value(p.dist.Sum)
 	}
-	p.sample("_count", labels, "", "")
-	p.count(p.dist.Count)
+	if !p.dist.NoCount {
+		p.sample("_count", labels, "", "")
+		p.count(p.dist.Count)
+	}
 }
 
 func (p *page) value(v float64) {

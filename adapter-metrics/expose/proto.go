@@ -170,8 +170,12 @@ func uvarintBytes[T int | uint64](n T) int {
 
 func (p *page) protoDistribution(b []byte, t series.Type) []byte {
 	d := &p.dist
-	b = binary.AppendUvarint(append(b, sampleCount), d.Count)
-	b = appendDouble(b, sampleSum, d.Sum)
+	if !d.NoCount {
+		b = binary.AppendUvarint(append(b, sampleCount), d.Count)
+	}
+	if !d.NoSum {
+		b = appendDouble(b, sampleSum, d.Sum)
+	}
 	for _, pt := range d.Points {
 		var one [32]byte
 		m := one[:0]

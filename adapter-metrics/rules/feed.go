@@ -196,7 +196,7 @@ func (f *Feed) refuse(x *series.Series) {
 
 // scaled is a copy of a distribution, which is borrowed, in the unit of its rule.
 func scaled(d *sample.Dist, factor float64, t series.Type) *series.Distribution {
-	out := &series.Distribution{Count: d.Count, Sum: times(d.Sum, factor), Points: slices.Clone(d.Points)}
+	out := &series.Distribution{Count: d.Count, Sum: times(d.Sum, factor), Points: slices.Clone(d.Points), Without: d.Without}
 	for i := range out.Points {
 		if t == series.Summary {
 			out.Points[i].Value = times(out.Points[i].Value, factor)

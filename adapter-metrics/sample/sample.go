@@ -66,7 +66,11 @@ type Dist struct {
 	Count  uint64
 	Sum    float64
 	Points []Point // ascending; a histogram's without +Inf
+	Without
 }
+
+// Without is what a source leaves out of a histogram or summary, as it may.
+type Without struct{ NoCount, NoSum bool }
 
 // A Point is one bound of a histogram with the count at or below it, or one quantile of a summary with its value.
 type Point struct{ At, Value float64 }

@@ -80,6 +80,7 @@ type Distribution struct {
 	Count  uint64
 	Sum    float64
 	Points []Point // ascending; a histogram's without +Inf
+	sample.Without
 	// Native is set for histograms that were counted here.
 	Native bool
 	Schema int32
@@ -128,7 +129,7 @@ func (x *Series) Distribution(d *Distribution) {
 	}
 	if r := x.more.ready.Load(); r != nil {
 		points := append(d.Points[:0], r.Points...)
-		*d = Distribution{Count: r.Count, Sum: r.Sum, Points: points, Positive: d.Positive[:0], Negative: d.Negative[:0]}
+		*d = Distribution{Count: r.Count, Sum: r.Sum, Points: points, Without: r.Without, Positive: d.Positive[:0], Negative: d.Negative[:0]}
 		return
 	}
 	switch {
