@@ -59,7 +59,7 @@ func TestRealGunicorn_StatsDLinesAreMapped(t *testing.T) {
 	dir, app, port := t.TempDir(), kittest.FreeAddress(t), kittest.FreePort(t)
 	write(t, filepath.Join(dir, "shop.py"), "def application(env, start):\n    start('404 Not Found', [])\n    return [b'x']\n")
 	admin, _ := adapter(t, "--source", "gunicorn+statsd://127.0.0.1:"+port)
-	server(t, "tcp", app, "gunicorn", "-w", "2", "-b", app, "--chdir", dir, "--statsd-host", "127.0.0.1:"+port, "--statsd-prefix", "shop", "shop:application")
+	server(t, "tcp", app, "gunicorn", "-w", "2", "--graceful-timeout", "1", "-b", app, "--chdir", dir, "--statsd-host", "127.0.0.1:"+port, "--statsd-prefix", "shop", "shop:application")
 	kittest.Get("http://" + app + "/")
 	shows(t, admin, `gunicorn_responses_total{status="404"} 1`)
 	shows(t, admin, "gunicorn_workers 2")
