@@ -10,7 +10,6 @@ func (s *Stream) WriteHead(block []byte, end bool) error {
 	if s.err != nil {
 		return s.err
 	}
-	s.begun = true
 	s.head(block, end)
 	c.settle(end)
 	return nil
@@ -80,7 +79,6 @@ func (s *Stream) WriteAll(block, p []byte, end bool) (n int, err error) {
 		defer c.mu.Unlock()
 		return 0, s.err
 	}
-	s.begun = true
 	s.head(block, end && len(p) == 0)
 	if s.closed || len(p) == 0 {
 		c.settle(end)
@@ -137,6 +135,3 @@ func (s *Stream) append(p []byte, end bool) (n int, err error) {
 		}
 	}
 }
-
-// Begun tells whether a head was sent.
-func (s *Stream) Begun() bool { return s.begun }

@@ -36,7 +36,6 @@ type Stream struct {
 	window    http2.Window
 	isBlocked bool // it is in c.blocked
 	closed    bool // END_STREAM was sent
-	begun     bool // a head was sent
 
 	err      error // why the stream has ended before
 	onAbort  func()
