@@ -210,7 +210,7 @@ func (p *exposition) yield(name []byte) {
 func (p *exposition) flush() {
 	for i := range p.groups.list {
 		g := &p.groups.list[i]
-		p.now = sample.Sample{Kind: p.kind, Labels: g.labels, Metric: &p.about, Dist: g.whole()}
+		p.now = sample.Sample{Kind: p.kind, Labels: g.labels, Metric: &p.about, Dist: g.whole(p.kind)}
 		p.yield(p.family)
 	}
 	p.groups.reset()

@@ -20,7 +20,6 @@ type group struct {
 	key              string
 	labels           []sample.Label // without le and quantile
 	dist             sample.Dist
-	buckets          bool
 	infinite, counts float64 // the +Inf bucket, and _count; NaN for none
 	summed           bool    // there is a _sum
 	bad              bool
@@ -68,7 +67,6 @@ func (to *group) point(kind sample.Kind, at, v float64) {
 	default:
 		to.dist.Points = append(to.dist.Points, sample.Point{At: at, Value: v})
 	}
-	to.buckets = to.buckets || kind == sample.Histogram
 }
 
 func (g *groups) find(labels []sample.Label) *group {
@@ -94,14 +92,14 @@ func (g *groups) find(labels []sample.Label) *group {
 }
 
 // whole is the distribution, or nil for lines that make none: without a count, or with one that is no whole number.
-func (g *group) whole() *sample.Dist {
+func (g *group) whole(kind sample.Kind) *sample.Dist {
 	n := g.counts
 	if g.infinite == g.infinite {
 		n = g.infinite
 	}
 	g.dist.Without = sample.Without{NoSum: !g.summed}
-	if n != n && !g.buckets {
-		n, g.dist.NoCount = 0, true // a summary may do without
+	if n != n && kind == sample.Summary {
+		n, g.dist.NoCount = 0, true // it may do without
 	}
 	if g.bad || !(n >= 0) || n >= 1<<63 || n != math.Trunc(n) {
 		return nil

@@ -53,6 +53,7 @@ var openMetrics = []struct{ section, doc, want string }{
 	{"Histogram", "# TYPE a histogram\na_bucket{le=\"-1.0\"} 1\na_bucket{le=\"+Inf\"} 2\n", `histogram; a_bucket{le="-1.0"} 1; a_bucket{le="+Inf"} 2`},
 	{"Histogram", "# TYPE a histogram\na_count 1\na_sum 1\n", `histogram; a_bucket{le="+Inf"} 1; a_sum 1; a_count 1`},
 	{"Histogram", "# TYPE a histogram\na_bucket 1\na_count 1\n", `1×`},
+	{"Histogram", "# TYPE a histogram\na_sum 1\n", `1×`},
 	{"Histogram", "# TYPE a histogram\na_bucket{le=\"1.0\"} 1\n", `1×`},
 	{"Histogram", "# TYPE a histogram\na_bucket{le=\"1.0\"} 2\na_bucket{le=\"2.0\"} 1\na_bucket{le=\"+Inf\"} 2\n", `1×`},
 	{"Histogram", "# TYPE a histogram\na_bucket{le=\"1.0\"} 1\na_bucket{le=\"1\"} 1\na_bucket{le=\"+Inf\"} 2\n", `1×`},
