@@ -1,7 +1,6 @@
 package layer7
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -9,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/peek"
 )
 
 // What link.until holds instead of a time once somebody has interrupted the link.
@@ -25,7 +26,6 @@ const (
 type link struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil with TLS
-	sock syscall.RawConn // of the socket below; nil when there is none
 	pool *buffers
 
 	until atomic.Int64         // Unix nanoseconds at which the janitor interrupts; 0 never, negative: it has
@@ -58,9 +58,7 @@ type link struct {
 	werr    syscall.Errno
 
 	peeking sync.Mutex // the janitor looks while the connection's goroutine may
-	peekFn  func(uintptr)
-	gone    bool // what peekFn found
-	extra   bool
+	peeker  peek.Peeker
 }
 
 var errWouldBlock = errors.New("nothing to read")
@@ -72,17 +70,11 @@ func newLink(c net.Conn) *link {
 		l.raw, _ = s.SyscallConn()
 	case *net.UnixConn:
 		l.raw, _ = s.SyscallConn()
-	case *tls.Conn:
-		if below, ok := s.NetConn().(syscall.Conn); ok {
-			l.sock, _ = below.SyscallConn()
-		}
 	}
 	if l.raw != nil {
-		l.sock, l.readFn, l.writeFn, l.askFn = l.raw, l.rawRead, l.rawWrite, l.rawAsk
+		l.readFn, l.writeFn, l.askFn = l.rawRead, l.rawWrite, l.rawAsk
 	}
-	if l.sock != nil {
-		l.peekFn = l.rawPeek
-	}
+	l.peeker.Start(c)
 	return l
 }
 
@@ -296,16 +288,13 @@ func (l *link) write(p []byte) error {
 // dead reports whether the other side has closed, without waiting. Bytes that wait on a link that should be idle are an
 // answer that nobody asked for, or a TLS alert: such a link is dead too.
 func (l *link) dead(idle bool) bool {
-	if l.sock == nil {
-		return l.virtual != nil && l.virtual.gone()
+	if l.virtual != nil {
+		return l.virtual.gone()
 	}
 	l.peeking.Lock()
 	defer l.peeking.Unlock()
-	l.gone, l.extra = false, false
-	if l.sock.Control(l.peekFn) != nil {
-		return true
-	}
-	return l.gone || idle && l.extra
+	gone, extra := l.peeker.Look()
+	return gone || idle && extra
 }
 
 // closeWrite sends the end of the stream.

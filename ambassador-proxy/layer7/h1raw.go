@@ -64,12 +64,3 @@ func (l *link) rawAsk(fd uintptr) bool {
 	l.asked = true
 	return !l.rawWrite(fd) || l.werr != 0 // when the socket takes no more now, the caller writes the rest
 }
-
-// rawPeek looks for the end of the stream or an error without taking anything.
-func (l *link) rawPeek(fd uintptr) {
-	var b [1]byte
-	n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1,
-		syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	l.gone = e != 0 && e != syscall.EAGAIN && e != syscall.EINTR || e == 0 && n == 0
-	l.extra = e == 0 && n > 0
-}

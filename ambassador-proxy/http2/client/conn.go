@@ -173,12 +173,18 @@ type Request struct {
 	Event, Room chan struct{}
 }
 
+// gone tells whether the peer has closed, before the reader knows.
+func (c *Conn) gone() bool {
+	gone, _ := c.peeker.Look()
+	return gone
+}
+
 // Open opens a stream. It is nil when the connection takes none, now or for ever.
 func (c *Conn) Open(r *Request) *Stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// A connection whose window is held up by slow readers would hold up the new stream too.
-	if c.leaving || len(c.streams) == 0 && c.reading.gone() || len(c.streams) >= int(min(c.allowed.Streams, mostStreams)) || c.unread > connWindow/2 {
+	if c.leaving || len(c.streams) == 0 && c.gone() || len(c.streams) >= int(min(c.allowed.Streams, mostStreams)) || c.unread > connWindow/2 {
 		return nil
 	}
 	s := streams.Get().(*Stream)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2"
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/peek"
 )
 
 const readBytes = 32 << 10 // at least a frame
@@ -23,9 +23,7 @@ type reading struct {
 	from   io.Reader
 	raw    syscall.RawConn // nil: from is not a plain socket
 	readFn func(uintptr) bool
-	below  syscall.RawConn // of the socket that it is, or stands on; may be nil
-	peekFn func(uintptr)
-	closed bool // what peekFn found
+	peeker peek.Peeker
 	got    int
 	errno  syscall.Errno
 
@@ -47,15 +45,9 @@ func (r *reading) start(nc net.Conn) {
 		r.raw, _ = s.SyscallConn()
 	case *net.UnixConn:
 		r.raw, _ = s.SyscallConn()
-	case *tls.Conn:
-		if below, ok := s.NetConn().(syscall.Conn); ok {
-			r.below, _ = below.SyscallConn()
-		}
 	}
-	if r.raw != nil {
-		r.below = r.raw
-	}
-	r.readFn, r.peekFn = r.readNow, r.peek
+	r.peeker.Start(nc)
+	r.readFn = r.readNow
 	r.decoder = http2.NewDecoder()
 }
 
@@ -129,23 +121,6 @@ func (r *reading) readNow(fd uintptr) bool {
 		}
 		return true
 	}
-}
-
-// gone tells whether the peer has closed, without waiting and without taking a byte: the reader notices when it gets to run, and
-// a request that is written in between cannot always be sent again.
-func (r *reading) gone() bool {
-	if r.below == nil {
-		return false
-	}
-	r.closed = false
-	return r.below.Control(r.peekFn) != nil || r.closed
-}
-
-// peek runs inside RawConn.Control.
-func (r *reading) peek(fd uintptr) {
-	var b [1]byte
-	n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
-	r.closed = e == 0 && n == 0 || e != 0 && e != syscall.EAGAIN && e != syscall.EINTR
 }
 
 // read handles what comes until the connection ends.
