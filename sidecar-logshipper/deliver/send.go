@@ -59,17 +59,22 @@ func (l *Lane) deliver(ctx context.Context, b *batch) error {
 
 // again delivers a part of a batch that was refused as a whole.
 func (l *Lane) again(ctx context.Context, pieces []piece) error {
+	records, err := l.resend(ctx, pieces)
+	return l.resolve(ctx, pieces, err, records)
+}
+
+// resend encodes a part of a batch and makes attempts as send does.
+func (l *Lane) resend(ctx context.Context, pieces []piece) (records int, err error) {
 	if len(pieces) == 0 {
-		return nil
+		return 0, nil
 	}
 	l.encoding.Lock()
-	var n int
-	l.spare, n = l.enc.encode(l.spare[:0], pieces)
+	l.spare, records = l.enc.encode(l.spare[:0], pieces)
 	l.encoding.Unlock()
-	if n == 0 {
-		return nil
+	if records == 0 {
+		return 0, nil
 	}
-	return l.resolve(ctx, pieces, l.send(ctx, wire(l.spare, n, pieces)), n)
+	return records, l.send(ctx, wire(l.spare, records, pieces))
 }
 
 func wire(body []byte, records int, pieces []piece) *output.Batch {
@@ -79,14 +84,21 @@ func wire(body []byte, records int, pieces []piece) *output.Batch {
 
 // resolve acts on a final answer.
 func (l *Lane) resolve(ctx context.Context, pieces []piece, err error, records int) error {
+	wait := backoff.New(retryFirst, retryMost)
+	for {
+		partial, ok := errors.AsType[*output.Partial](err)
+		if !ok {
+			break
+		}
+		if pieces, err = l.partly(ctx, pieces, partial, wait); err == nil {
+			records, err = l.resend(ctx, pieces)
+		}
+	}
 	var large *output.TooLarge
 	var rejected *output.Rejected
-	var partial *output.Partial
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &partial):
-		return l.partly(ctx, pieces, partial)
 	case errors.As(err, &large):
 		l.limit.Store(max(smallestCut, l.limit.Load()/2))
 	case !errors.As(err, &rejected):
@@ -103,30 +115,29 @@ func (l *Lane) resolve(ctx context.Context, pieces []piece, err error, records i
 	return l.again(ctx, right)
 }
 
-// partly buries what was refused record by record, and sends again what may be.
-func (l *Lane) partly(ctx context.Context, pieces []piece, p *output.Partial) error {
+// partly buries what was refused record by record and returns what is to be sent again. It waits first, unless something was
+// refused: then the next answer is another one.
+func (l *Lane) partly(ctx context.Context, pieces []piece, p *output.Partial, wait *backoff.Backoff) (retry []piece, err error) {
 	for _, item := range p.Rejected {
 		if one, ok := single(pieces, item.Index); ok {
 			if err := l.bury(ctx, one, item.Reason); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	var retry []piece
 	for _, i := range p.Retry {
 		if one, ok := single(pieces, i); ok {
 			retry = append(retry, one)
 		}
 	}
-	if len(retry) == 0 {
-		return nil
+	switch {
+	case len(retry) == 0:
+		return nil, nil
+	case len(p.Rejected) > 0:
+		l.count.Retries.WithLabelValues(l.Name, reasonOf(p)).Inc()
+		return retry, nil
 	}
-	l.count.Retries.WithLabelValues(l.Name, "partial").Inc()
-	wait := max(p.After, retryFirst)
-	if err := backoff.Sleep(ctx, wait); err != nil {
-		return err
-	}
-	return l.again(ctx, retry)
+	return retry, backoff.Sleep(ctx, l.retryAfter(p, wait))
 }
 
 // send makes attempts until the answer is final: nil, too large, rejected, partial, or the end of ctx.
@@ -157,6 +168,7 @@ func (l *Lane) attempt(ctx context.Context, b *output.Batch, try func() error, s
 			return ctx.Err()
 		}
 		if final(err) {
+			l.health.succeeded() // it answers
 			var partial *output.Partial
 			if errors.As(err, &partial) {
 				l.count.Records.WithLabelValues(l.Name).Add(float64(b.Records - len(partial.Rejected) - len(partial.Retry)))
@@ -173,8 +185,7 @@ func (l *Lane) attempt(ctx context.Context, b *output.Batch, try func() error, s
 func (l *Lane) retryAfter(err error, wait *backoff.Backoff) time.Duration {
 	l.count.Retries.WithLabelValues(l.Name, reasonOf(err)).Inc()
 	l.complain(err)
-	var retryable *output.Retryable
-	if errors.As(err, &retryable) && retryable.After > 0 {
+	if retryable, ok := errors.AsType[*output.Retryable](err); ok && retryable.After > 0 {
 		return retryable.After
 	}
 	return wait.Next()
@@ -188,6 +199,9 @@ func (l *Lane) complain(err error) {
 func reasonOf(err error) string {
 	if retryable, ok := errors.AsType[*output.Retryable](err); ok {
 		return retryable.Reason
+	}
+	if _, ok := errors.AsType[*output.Partial](err); ok {
+		return "partial"
 	}
 	return "network"
 }
@@ -211,8 +225,11 @@ func (l *Lane) bury(ctx context.Context, p piece, reason string) error {
 	for {
 		err := l.Dead.Write(l.Name, reason, &rec)
 		if err == nil {
+			l.health.succeeded()
+			l.health.progress(time.Now()) // many of them take their time
 			return nil
 		}
+		l.health.failed(err, time.Now())
 		l.Log.Error("cannot write dead letter, will try again", "output", l.Name, "error", err)
 		if err := backoff.Sleep(ctx, wait.Next()); err != nil {
 			return err

@@ -77,11 +77,8 @@ type Retryable struct {
 func (e *Retryable) Error() string { return fmt.Sprintf("send batch: %v", e.Err) }
 func (e *Retryable) Unwrap() error { return e.Err }
 
-// TooLarge means: the same records again in smaller bodies (413). Limit is the size in bytes that the destination named, or 0.
-type TooLarge struct {
-	Limit int
-	Err   error
-}
+// TooLarge means: the same records again in smaller bodies (413).
+type TooLarge struct{ Err error }
 
 func (e *TooLarge) Error() string { return fmt.Sprintf("send batch: body too large: %v", e.Err) }
 func (e *TooLarge) Unwrap() error { return e.Err }
@@ -97,7 +94,6 @@ func (e *Rejected) Unwrap() error { return e.Err }
 type Partial struct {
 	Rejected []RejectedItem // will never be accepted: to the dead letters
 	Retry    []int          // to be sent again, alone
-	After    time.Duration
 	Err      error
 }
 
