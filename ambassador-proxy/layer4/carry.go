@@ -38,19 +38,18 @@ func carry(to, from net.Conn, idle *idleTimer) int64 {
 }
 
 const (
-	bufferBytes = 16 << 10
 	fullReads   = 4       // in a row that make a stream of it
 	spliceBytes = 4 << 20 // that a stream is trusted to go on for
 )
 
 // move copies until the end. A message is cheaper to carry through a buffer than through the kernel's pipe, a stream the
 // other way round: when reads fill the buffer again and again, and both sides are bare TCP, the kernel takes over for a
-// while. With an idle timer every read must be seen.
+// while; one more full read, and it does so again. With an idle timer every read must be seen.
 func move(to, from net.Conn, idle *idleTimer) (n int64, err error) {
 	in, okIn := from.(*net.TCPConn)
 	out, okOut := to.(*net.TCPConn)
 	splices := okIn && okOut && idle == nil
-	buffer := make([]byte, bufferBytes)
+	r := newReader(from)
 	for full := 0; ; {
 		if splices && full >= fullReads {
 			part := io.LimitedReader{R: in, N: spliceBytes}
@@ -59,21 +58,23 @@ func move(to, from net.Conn, idle *idleTimer) (n int64, err error) {
 			if err != nil || part.N > 0 {
 				return n, err
 			}
-			full = 0
+			full = fullReads - 1
 		}
-		k, err := from.Read(buffer)
+		p, err := r.next()
 		if idle != nil {
 			idle.touch()
 		}
-		if full++; k < len(buffer) {
+		if full++; len(p) < bufferBytes {
 			full = 0
 		}
-		if k > 0 {
-			if _, werr := to.Write(buffer[:k]); werr != nil {
-				return n, werr
+		if len(p) > 0 {
+			if _, err := to.Write(p); err != nil {
+				r.done()
+				return n, err
 			}
-			n += int64(k)
+			n += int64(len(p))
 		}
+		r.done()
 		if err == io.EOF {
 			return n, nil
 		}

@@ -50,3 +50,26 @@ func TestMove_KeepsEveryByteOfMessagesAndOfStreams(t *testing.T) {
 		t.Errorf("%d bytes counted", n)
 	}
 }
+
+func TestReader_HoldsNoBufferWhileItWaits(t *testing.T) {
+	near, far := pair(t)
+	r := newReader(near)
+	look := func() (there bool) {
+		if err := r.raw.Control(func(fd uintptr) { there = r.take(fd) }); err != nil {
+			t.Fatal(err)
+		}
+		return there
+	}
+	if look() || r.buf != nil {
+		t.Error("a buffer is held without a byte to read")
+	}
+	if _, err := far.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.next(); string(got) != "hello" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if r.done(); r.buf != nil {
+		t.Error("the buffer is held after its bytes were taken")
+	}
+}
