@@ -95,6 +95,18 @@ func options() []option {
 	number := func(name string, field func(*Upstream) *int) option {
 		return option{name, func(u *Upstream, v string) (err error) { *field(u), err = strconv.Atoi(v); return err }}
 	}
+	secret := func(name string, field func(*Auth) *conf.Secret) option {
+		return option{name, func(u *Upstream, v string) error {
+			if !strings.HasPrefix(v, "file:") {
+				return fmt.Errorf("wants file:/path: secrets never come in flags")
+			}
+			if u.Auth == nil {
+				u.Auth = &Auth{}
+			}
+			*field(u.Auth) = conf.Secret(v)
+			return nil
+		}}
+	}
 	return []option{
 		span("timeout", func(u *Upstream) *conf.Duration { return &u.Timeout }),
 		span("connect_timeout", func(u *Upstream) *conf.Duration { return &u.ConnectTimeout }),
@@ -117,23 +129,8 @@ func options() []option {
 		number("requests", func(u *Upstream) *int { return &u.Limits.Requests }),
 		number("queue", func(u *Upstream) *int { return &u.Limits.Queue }),
 		{"retry", func(u *Upstream, v string) (err error) { u.Retry, err = ParseTries(v); return err }},
-		{"bearer", func(u *Upstream, v string) error {
-			if !strings.HasPrefix(v, "file:") {
-				return fmt.Errorf("wants file:/path: secrets never come in flags")
-			}
-			if u.Auth == nil {
-				u.Auth = &Auth{}
-			}
-			u.Auth.Bearer = conf.Secret(v)
-			return nil
-		}},
-		{"password", func(u *Upstream, v string) error {
-			if !strings.HasPrefix(v, "file:") {
-				return fmt.Errorf("wants file:/path: secrets never come in flags")
-			}
-			u.Auth = &Auth{Password: conf.Secret(v)}
-			return nil
-		}},
+		secret("bearer", func(a *Auth) *conf.Secret { return &a.Bearer }),
+		secret("password", func(a *Auth) *conf.Secret { return &a.Password }),
 		{"health", func(u *Upstream, v string) error { u.Health = &Health{Path: v}; return nil }},
 		{"insecure_skip_verify", func(u *Upstream, v string) (err error) {
 			u.TLS.InsecureSkipVerify, err = strconv.ParseBool(v)
@@ -154,7 +151,10 @@ func (u *Upstream) applyOptions() error {
 		if i < 0 {
 			return unknownOption(name, known)
 		}
-		if err := known[i].set(u, values[len(values)-1]); err != nil {
+		if len(values) > 1 {
+			return fmt.Errorf("option %s stands there %d times", name, len(values))
+		}
+		if err := known[i].set(u, values[0]); err != nil {
 			return fmt.Errorf("option %s: %w", name, err)
 		}
 	}

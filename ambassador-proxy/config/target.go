@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -73,6 +74,9 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	if path, ok := strings.CutPrefix(rest, "unix:"); ok {
 		t.Scheme, t.Source, t.Path = "unix", FromSocket, "/"+strings.TrimLeft(path, "/")
+		if t.Path == "/" || path[0] != '/' {
+			return t, fmt.Errorf("%q is not unix:/absolute/path", raw)
+		}
 		return t, nil
 	}
 	name, rest, ok := strings.Cut(rest, "://")
@@ -91,7 +95,9 @@ func ParseTarget(raw string) (Target, error) {
 	}
 	t.Scheme, t.TLS, t.H2, t.Kind = name, s.tls, s.h2, s.kind
 	if t.Source == FromFile {
-		t.Path = rest
+		if t.Path = rest; !strings.HasPrefix(rest, "/") {
+			return t, fmt.Errorf("%q is not file+%s:///absolute/path", raw, name)
+		}
 		return t, nil
 	}
 	authority, path, _ := strings.Cut(rest, "/")
@@ -118,7 +124,13 @@ func (t *Target) parseHosts(authority, defaultPort string) error {
 		case port == "":
 			port = defaultPort
 		}
+		if slices.Contains(t.Hosts, HostPort{host, port}) {
+			return fmt.Errorf("%s stands there twice", net.JoinHostPort(host, port))
+		}
 		t.Hosts = append(t.Hosts, HostPort{host, port})
+	}
+	if t.Source == FromSRV && len(t.Hosts) > 1 {
+		return fmt.Errorf("%q is more than one name (an SRV record names the hosts)", authority)
 	}
 	return nil
 }
@@ -138,10 +150,15 @@ func splitHostPort(s string) (host, port string, err error) {
 			return "", "", fmt.Errorf("%q is not a port", port)
 		}
 	}
-	if host == "" || strings.ContainsAny(host, " \t\r\n/") {
+	if host == "" || strings.ContainsFunc(host, notInHost) {
 		return "", "", fmt.Errorf("%q is not a host", s)
 	}
 	return host, port, nil
+}
+
+// notInHost is what neither a name nor an address has: names of the file /etc/hosts and zones of addresses are taken, too.
+func notInHost(c rune) bool {
+	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._:%", c))
 }
 
 // Sharded tells whether requests are spread by key.

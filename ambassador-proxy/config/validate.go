@@ -59,14 +59,15 @@ func (c *Config) Validate(p *conf.Problems) {
 	for _, name := range c.UpstreamNames() {
 		c.Upstreams[name].validate("upstreams."+name, p)
 	}
-	seen := map[string]string{}
+	notNegative("", p, key{"startup_wait", int64(c.StartupWait)})
+	seen := taken{}
+	seen.add(c.AdminAddress, "admin_address")
 	for i := range c.Listeners {
 		at := fmt.Sprintf("listeners[%d]", i)
 		l := &c.Listeners[i]
-		if other, twice := seen[l.Address]; twice {
+		if other := seen.add(l.Address, at); other != "" {
 			p.Add(at+".address", "is taken by "+other+" already", "")
 		}
-		seen[l.Address] = at
 		c.validateListener(at, l, p)
 	}
 }
@@ -81,6 +82,7 @@ func (c *Config) validateListener(at string, l *Listener, p *conf.Problems) {
 	case exposed && !c.AllowRemoteClients && c.injects(l):
 		p.Add(at+".address", "other hosts could use the credentials that are injected here", "listen on loopback, or set --allow-remote-clients")
 	}
+	notNegative(at+".", p, key{"head_timeout", int64(l.HeadTimeout)}, key{"idle_timeout", int64(l.IdleTimeout)})
 	if l.Protocol == "forward" {
 		if l.To != "" || len(l.Routes) > 0 {
 			p.Add(at, "a forward proxy has neither to nor routes", "name its destinations under allow")
@@ -133,20 +135,22 @@ func (c *Config) validateRoute(at string, r *Route, p *conf.Problems) {
 	if h := r.HashBy; h != "" && h != "path" && h != "host" && !strings.HasPrefix(h, "header:") {
 		p.Add(at+".hash_by", fmt.Sprintf("%q is neither path, host nor header:NAME", h), "")
 	}
-	if r.Match.Path != "" && !strings.HasPrefix(r.Match.Path, "/") {
-		p.Add(at+".match.path", "does not begin with /", "")
-	}
+	notNegative(at+".", p, key{"timeout", int64(r.Timeout)})
+	r.Match.validate(at+".match", p)
 }
 
 func (c *Config) known(at, name, protocol string, p *conf.Problems) {
-	u := c.Upstreams[name]
-	if u == nil {
+	u, ok := c.Upstreams[name]
+	if !ok {
 		hint := "known: " + strings.Join(c.UpstreamNames(), ", ")
 		if near := conf.Nearest(name, c.UpstreamNames()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		p.Add(at, fmt.Sprintf("there is no upstream %q", name), hint)
 		return
+	}
+	if u == nil {
+		return // said where it stands
 	}
 	if t, err := ParseTarget(u.URL); err == nil && t.Kind != "" && t.Kind != protocol {
 		p.Add(at, fmt.Sprintf("%s is a %s upstream, the listener speaks %s", name, t.Kind, protocol), "")
@@ -157,6 +161,9 @@ func (c *Config) injects(l *Listener) bool {
 	names := []string{l.To}
 	for _, r := range l.Routes {
 		names = slices.AppendSeq(names, maps.Keys(r.To))
+		if r.Mirror != nil {
+			names = append(names, r.Mirror.To)
+		}
 	}
 	return slices.ContainsFunc(names, func(n string) bool {
 		u := c.Upstreams[n]
@@ -192,9 +199,9 @@ func (u *Upstream) validate(at string, p *conf.Problems) {
 	}
 	u.validateSharding(at, t, p)
 	u.validateHeaders(at, t, p)
-	if f := u.Fault; f != nil {
-		percent(at+".fault.percent", f.Percent, p)
-	}
+	u.validateNames(at, p)
+	u.validateNumbers(at, p)
+	u.validateKind(at, t, p)
 }
 
 func (u *Upstream) validateHedge(at string, p *conf.Problems) {
@@ -234,7 +241,7 @@ func (u *Upstream) validateHeaders(at string, t Target, p *conf.Problems) {
 // framing are fields that decide where a message ends or goes.
 func framing(name string) bool {
 	switch strings.ToLower(name) {
-	case "content-length", "transfer-encoding", "connection", "host", "te", "trailer", "upgrade", "keep-alive":
+	case "content-length", "transfer-encoding", "connection", "host", "te", "trailer", "upgrade", "keep-alive", "proxy-connection":
 		return true
 	}
 	return false
@@ -260,15 +267,15 @@ func Exposed(address string) (bool, error) {
 		if host, port, err = net.SplitHostPort(address); err != nil {
 			return false, fmt.Errorf("%q is not [host:]port", address)
 		}
-		if host == "" {
-			return true, nil
-		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return false, fmt.Errorf("%q is not a port", port)
 	}
-	if host == "" || host == "localhost" {
+	switch {
+	case host == "localhost" || port == address:
 		return false, nil
+	case host == "":
+		return true, nil
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
