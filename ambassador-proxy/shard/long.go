@@ -13,7 +13,7 @@ import (
 func (s *session) hold(want int) (int, error) {
 	have := len(s.client.unread())
 	if want = max(want, have+1); want > s.p.held {
-		s.refuse(fmt.Sprintf("a command is larger than %d bytes (max_body)", s.p.held))
+		s.refuse(s.proto.failure(fmt.Sprintf("a command is larger than %d bytes (max_body)", s.p.held)))
 		return 0, s.flush()
 	}
 	s.client.grow(want - have)
@@ -43,7 +43,7 @@ func (s *session) stream(n int, rest scanner) error {
 				to.fail(reason.ClientBadRequest)
 			}
 			s.slots = s.slots[:len(s.slots)-1] // its part ends with the connection
-			s.refuse("Protocol error: " + err.Error())
+			s.refuse(s.proto.mistake(err.Error()))
 			return s.flush()
 		}
 		if to != nil && !to.broken.Load() && n > 0 {

@@ -19,6 +19,10 @@ func (*memcached) failure(text string) []byte {
 	return fmt.Appendf(nil, "SERVER_ERROR %s\r\n", clean(text))
 }
 
+func (*memcached) mistake(text string) []byte {
+	return fmt.Appendf(nil, "CLIENT_ERROR %s\r\n", clean(text))
+}
+
 func (*memcached) greeting(*view) (greeting, error) { return greeting{}, nil }
 
 func (*memcached) said() string { return "" }
@@ -46,6 +50,9 @@ func (m *memcached) shared(b []byte) (key []byte, how share, as shape) {
 // line are there when n is. Any other error is final for the connection.
 func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) {
 	words = words[:0]
+	if len(b) > 0 && b[0] == 0x80 { // the magic of a request
+		return words, 0, 0, errors.New("the binary protocol is not supported by the sharding ambassador")
+	}
 	end := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
 	if end < 0 {
 		if len(b) >= maxLine {
@@ -133,6 +140,8 @@ func (m *memcached) command(s *session, b []byte) (int, error) {
 		m.flushAll(s, words)
 	case "quit":
 		s.ending = true
+	case "POST", "Host:", "host:":
+		return 0, errHTTP
 	case "stats", "slabs", "lru", "lru_crawler", "watch", "cache_memlimit", "shutdown", "me_all":
 		s.say([]byte("SERVER_ERROR " + string(words[0]) + " is not supported by the sharding ambassador: it concerns one server, not a key\r\n"))
 	default:

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,12 @@ func clean(text string) []byte {
 
 func (q *redis) failure(text string) []byte { return redisError(text) }
 
+func (q *redis) mistake(text string) []byte { return redisError("Protocol error: " + text) }
+
+// errHTTP ends a connection that a web page, or an app that was talked into it, has aimed at a cache: the body of such a
+// request would be taken for commands. Redis does the same.
+var errHTTP = errors.New("HTTP is not spoken here") // a value, never written
+
 func (q *redis) command(s *session, b []byte) (int, error) {
 	args, n, err := ParseCommand(b, q.args)
 	q.args = args
@@ -42,6 +49,8 @@ func (q *redis) command(s *session, b []byte) (int, error) {
 	name := fold(args[0], &q.room)
 	c := specOf(name)
 	switch {
+	case c.kind == unknown && (string(name) == "POST" || string(name) == "HOST:"):
+		return 0, errHTTP
 	case q.tx.open && c.kind != local:
 		q.queue(s, c, string(name), args, raw(b[:n], args))
 	case c.single() && len(args) > 1:

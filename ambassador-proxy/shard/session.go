@@ -31,6 +31,8 @@ type protocol interface {
 	said() string
 	// failure is the answer to one command that failed.
 	failure(text string) []byte
+	// mistake is the answer to what is no command.
+	mistake(text string) []byte
 }
 
 // scanner passes over the rest of a command; an error is final.
@@ -167,7 +169,7 @@ func (s *session) batch() (want int, err error) {
 func (s *session) commands(b []byte) (done, want int, err error) {
 	s.view = s.p.view.Load()
 	if s.ring, err = s.view.m.Ring(s.ctx); err != nil {
-		s.refuse(fmt.Sprintf("upstream %s: %s", s.view.m.up.Name(), reason.OfDial(err).Text()))
+		s.refuse(s.proto.failure(fmt.Sprintf("upstream %s: %s", s.view.m.up.Name(), reason.OfDial(err).Text())))
 		return 0, 0, nil
 	}
 	for done < len(b) && !s.ending {
@@ -176,7 +178,7 @@ func (s *session) commands(b []byte) (done, want int, err error) {
 			return done, max(n, 1), nil
 		}
 		if err != nil {
-			s.refuse("Protocol error: " + err.Error())
+			s.refuse(s.proto.mistake(err.Error()))
 			break
 		}
 		done += n
@@ -190,8 +192,8 @@ func (s *session) commands(b []byte) (done, want int, err error) {
 }
 
 // refuse answers and ends the session: the next command's beginning is not known.
-func (s *session) refuse(text string) {
-	s.say(s.proto.failure(text))
+func (s *session) refuse(text []byte) {
+	s.say(text)
 	s.ending, s.refused = true, true
 }
 

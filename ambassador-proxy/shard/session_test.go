@@ -162,7 +162,7 @@ func TestSession_ADeadShardIsEjectedAtOnceAndProbedWhileTheOtherServes(t *testin
 	}
 	l, err := net.Listen("tcp", dead)
 	if err != nil {
-		t.Skip("somebody else took the port:", err)
+		t.Fatal(err)
 	}
 	defer l.Close()
 	var serving sync.WaitGroup
@@ -234,5 +234,39 @@ func TestSession_AShardThatRefusesTheAmbassadorsPasswordIsOutForThatReason(t *te
 	}
 	if n := up.Stats().Attempts[reason.UpstreamReset].Load(); n != 0 {
 		t.Errorf("%d attempts count as reset", n)
+	}
+}
+
+// A page in a browser can send a form to localhost: its lines must not be taken for commands.
+func TestSession_ARequestOfHTTPEndsTheConnectionAndRunsNoCommand(t *testing.T) {
+	for _, row := range []struct{ scheme, request, want string }{
+		{"redis", "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nFLUSHALL\r\n", "-ERR Protocol error: HTTP is not spoken here\r\n"},
+		{"redis", "Host: localhost\r\n\r\nFLUSHALL\r\n", "-ERR Protocol error: HTTP is not spoken here\r\n"},
+		{"memcached", "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nflush_all\r\n", "CLIENT_ERROR HTTP is not spoken here\r\n"},
+		{"memcached", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nflush_all\r\n", "ERROR\r\nCLIENT_ERROR HTTP is not spoken here\r\n"},
+	} {
+		t.Run(row.scheme+" "+row.request[:4], func(t *testing.T) {
+			shard := scripted(t, func(net.Conn, *bufio.Reader) { t.Error("the shard is asked") })
+			app, _ := through(t, config.Upstream{URL: row.scheme + "://" + shard}, 0)
+			asked(t, app, row.request, row.want)
+			if n, err := app.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%d bytes more, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestSession_WhatIsNoCommandOfMemcachedIsTheClientsErrorAndEndsTheConnection(t *testing.T) {
+	for request, want := range map[string]string{
+		"\x80\x00\x00\x01\x00\x00\x00\x00":    "CLIENT_ERROR the binary protocol is not supported by the sharding ambassador\r\n",
+		"set a 0 0 1\r\nxyz\r\nflush_all\r\n": "CLIENT_ERROR bad data chunk\r\n",
+		"set a 0 0 -1\r\n":                    "CLIENT_ERROR bad data chunk\r\n",
+	} {
+		shard := scripted(t, func(net.Conn, *bufio.Reader) { t.Error("the shard is asked") })
+		app, _ := through(t, config.Upstream{URL: "memcached://" + shard}, 0)
+		asked(t, app, request, want)
+		if n, err := app.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%q: %d bytes more, %v", request, n, err)
+		}
 	}
 }
