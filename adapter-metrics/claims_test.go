@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +42,16 @@ func TestSource_ThatIsAbsentIsANormalState(t *testing.T) {
 	mustHave(t, scrape(t, admin), `adapter_source_up{source="shop"} 1`, "app_a 1")
 	shop.say(`{"a":2,`)
 	mustHave(t, scrape(t, admin), `adapter_source_up{source="shop"} 0`, "!app_a", `adapter_source_errors_total{reason="document",source="shop"} 1`)
+}
+
+func TestSource_WhoseReplyIsCutShortIsAway(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, `{"a":1}`)
+	}))
+	defer app.Close()
+	admin, _ := adapter(t, "--source", "json+"+app.URL)
+	mustHave(t, scrape(t, admin), "!app_a", `adapter_source_errors_total{reason="document",source="json"} 1`)
 }
 
 // TestPrometheus_APageOfOpenMetricsThatIsCutIsNeverServed is OpenMetrics' "partial expositions are erroneous in their entirety".

@@ -33,11 +33,11 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	if input, err = orLastLines(in.Stdout, &r.source.config, input); err != nil {
 		return err
 	}
-	list, err := r.source.config.AllRules()
+	pl, err := r.pipeline.plan(&r.source.config, c.Prefix)
 	if err != nil {
 		return err
 	}
-	set, err := rules.New(list, c.Prefix)
+	set, err := r.source.rules(pl)
 	if err != nil {
 		return err
 	}

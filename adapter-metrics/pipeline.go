@@ -183,11 +183,7 @@ func (s snapshot) same(c config.Source, prefix string) *running {
 
 // compile makes the rules ready, and the account of a source that is not there yet.
 func (r *running) compile(p *pipeline, pl plan) error {
-	list, err := r.config.AllRules()
-	if err != nil {
-		return err
-	}
-	set, err := rules.New(slices.Concat(list, pl.rules), pl.prefix)
+	set, err := r.rules(pl)
 	if err != nil {
 		return err
 	}
@@ -203,6 +199,15 @@ func (r *running) compile(p *pipeline, pl plan) error {
 		r.decoder = pl.lines(p.store, r.src, m)
 	}
 	return nil
+}
+
+// rules are the source's own, and behind them those of its plan.
+func (r *running) rules(pl plan) (*rules.Set, error) {
+	list, err := r.config.AllRules()
+	if err != nil {
+		return nil, err
+	}
+	return rules.New(slices.Concat(list, pl.rules), pl.prefix)
 }
 
 // launch sets a source to work.

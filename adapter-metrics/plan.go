@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -19,12 +20,20 @@ type plan struct {
 
 	// A pulled source has both of these.
 	fetch  source.Fetcher
-	decode func([]byte, decode.Walker) error
+	decode decoder
 
 	// A source that gets lines has lines, and an address or something that follows a file.
 	lines  func(*series.Store, *series.Source, decode.Mapper) lineDecoder
 	listen []string
 	follow func(before source.Follower) source.Follower
+}
+
+// decoder walks a document, within ctx where that takes long.
+type decoder func(ctx context.Context, doc []byte, to decode.Walker) error
+
+// quick is the decoder of a format that needs no ctx.
+func quick(d decode.Decoder) decoder {
+	return func(_ context.Context, doc []byte, to decode.Walker) error { return d(doc, to) }
 }
 
 // lineDecoder is what becomes of lines.
@@ -43,7 +52,7 @@ func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 		}
 		return p.document(k.JSON, prefix, how, asking{})
 	case k.JSON != nil:
-		return p.document(k.JSON, prefix, decode.JSON, asking{})
+		return p.document(k.JSON, prefix, quick(decode.JSON), asking{})
 	case k.Document != nil:
 		return p.formatted(k.Document, prefix)
 	case k.Log != nil:
@@ -54,7 +63,7 @@ func (p *pipeline) plan(s *config.Source, prefix string) (plan, error) {
 		return plan{prefix: prefix, listen: k.Graphite.Listen, lines: graphite}, nil
 	case k.Resources != nil:
 		fetch := source.NewResources(k.Resources.Process, k.Resources.Volumes, prefix, p.env.Log)
-		return plan{fetch: fetch, decode: decode.Lines, rules: resourceRules(prefix)}, nil
+		return plan{fetch: fetch, decode: quick(decode.Lines), rules: resourceRules(prefix)}, nil
 	}
 	return plan{}, errors.New("open source: it has no kind")
 }
@@ -87,7 +96,7 @@ type asking struct {
 }
 
 // document is the plan of everything that is fetched over HTTP or from a file.
-func (p *pipeline) document(d *config.Document, prefix string, how func([]byte, decode.Walker) error, ask asking) (plan, error) {
+func (p *pipeline) document(d *config.Document, prefix string, how decoder, ask asking) (plan, error) {
 	out := plan{prefix: prefix, decode: how}
 	if path, ok := strings.CutPrefix(d.URL, "file://"); ok {
 		out.fetch = source.File{Path: path, Limit: int64(d.MaxBytes), MaxAge: d.MaxAge.D()}

@@ -24,7 +24,7 @@ func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	out := plan{prefix: prefix, decode: decode.Format(d.Format)}
+	out := plan{prefix: prefix, decode: quick(decode.Format(d.Format))}
 	e := source.Exchange{Network: "tcp", Limit: int64(d.MaxBytes)}
 	switch u.Scheme {
 	case "redis", "rediss":

@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
@@ -22,7 +21,7 @@ import (
 type pull struct {
 	name     string
 	fetch    source.Fetcher
-	decode   func([]byte, decode.Walker) error
+	decode   decoder
 	feed     *rules.Feed
 	src      *series.Source
 	buf      []byte
@@ -87,9 +86,12 @@ func (p *pull) run(ctx context.Context) (err error) {
 	begin := time.Now()
 	p.buf, err = p.fetch.Fetch(ctx, p.buf[:0])
 	reason := source.Reason(err)
+	if reason == "too_large" {
+		p.buf = nil // the next document may be small again
+	}
 	p.feed.Begin()
 	if err == nil {
-		if err = p.decode(p.buf, p.feed); err != nil {
+		if err = p.decode(ctx, p.buf, p.feed); err != nil {
 			reason = "document"
 			p.src.Problem(reason, 1)
 			p.feed.Commit()

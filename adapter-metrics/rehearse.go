@@ -64,9 +64,9 @@ func (r *rehearsal) play(ctx context.Context, input []byte) error {
 	feed.Begin()
 	defer feed.Commit()
 	if r.watch == nil {
-		return pl.decode(input, feed)
+		return pl.decode(ctx, input, feed)
 	}
-	return pl.decode(input, both{r.watch, feed})
+	return pl.decode(ctx, input, both{r.watch, feed})
 }
 
 // both leads two walkers through one document.

@@ -39,6 +39,17 @@ type Limits struct {
 	Idle      conf.Duration `yaml:"idle,omitempty" doc:"How long a pushed gauge without samples stays; default 5m."`
 }
 
+func (l *Limits) validate(p *conf.Problems) {
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"series", l.Series}, {"per_source", l.PerSource}, {"labels", l.Labels}} {
+		if n.value < 0 {
+			p.Add("limits."+n.key, "is negative", "leave it out for the default")
+		}
+	}
+}
+
 // Source is one source. Exactly one of its kinds is set.
 type Source struct {
 	Name     string `yaml:"name,omitempty" doc:"Value of the label source; default is the kind."`
@@ -83,14 +94,6 @@ type BasicAuth struct {
 	Password conf.Secret `yaml:"password"`
 }
 
-// Listen says where lines arrive.
-type Listen struct {
-	Mapping string   `yaml:"mapping,omitempty" doc:"Mapping file of statsd_exporter; its mappings come behind the rules."`
-	Listen  []string `yaml:"listen" doc:"udp://:8125, tcp://:8125, unixgram:///path, unix:///path."`
-
-	mapped mapped
-}
-
 // Resources says what is watched.
 type Resources struct {
 	Process string   `yaml:"process,omitempty" doc:"Name of the app's processes; default is all but the helper's own."`
@@ -133,7 +136,13 @@ func ParseSource(text string) (Source, error) {
 		return Source{Kind: Kind{Graphite: &Listen{Listen: []string{"tcp:" + rest}}}}, nil
 	case kind == "resources":
 		q, err := url.ParseQuery(strings.TrimPrefix(rest, "?"))
-		return Source{Kind: Kind{Resources: &Resources{Process: q.Get("process"), Volumes: q["volume"]}}}, err
+		r := &Resources{Process: q.Get("process"), Volumes: q["volume"]}
+		delete(q, "process")
+		delete(q, "volume")
+		if err != nil || len(q) > 0 {
+			return Source{}, fmt.Errorf("%q is no source of resources (resources:?process=NAME&volume=PATH)", text)
+		}
+		return Source{Kind: Kind{Resources: r}}, nil
 	}
 	if s, ok := parseDocument(text); ok {
 		return s, nil
@@ -182,35 +191,19 @@ func (s *Source) kind() string {
 	return "resources"
 }
 
-// pushes is the key under which the addresses stand.
-func (s *Source) pushes() string {
-	if s.StatsD != nil {
-		return "statsd"
-	}
-	return "graphite"
-}
-
-// listen are the addresses of a source that pushes.
-func (s *Source) listen() []string {
-	switch {
-	case s.StatsD != nil:
-		return s.StatsD.Listen
-	case s.Graphite != nil:
-		return s.Graphite.Listen
-	}
-	return nil
-}
-
 // Validate notes what is wrong.
 func (c *Config) Validate(p *conf.Problems) {
 	if len(c.Sources) == 0 {
 		p.Add("sources", "there is no source", "--source json+http://127.0.0.1:8080/stats")
 	}
 	c.Exposition.check(c.AdminAddress, p)
+	c.Limits.validate(p)
 	names, addresses := map[string]bool{}, map[string]string{}
 	for i := range c.Sources {
 		s, path := &c.Sources[i], fmt.Sprintf("sources[%d]", i)
-		p.OneOf(path, &s.Kind)
+		if s.Preset == "" || s.Kind != (Kind{}) { // else validatePreset says what is missing
+			p.OneOf(path, &s.Kind)
+		}
 		s.validatePreset(path, p)
 		s.validateFile(path, p)
 		s.validateLog(path, p)
@@ -219,19 +212,9 @@ func (c *Config) Validate(p *conf.Problems) {
 		}
 		names[s.Name] = true
 		if s.JSON != nil {
-			if u, err := url.Parse(s.JSON.URL); err != nil || !strings.Contains(" http https http+unix file ", " "+u.Scheme+" ") {
-				p.Add(path+".json.url", fmt.Sprintf("%q is no URL of a document", s.JSON.URL), "http://127.0.0.1:8080/stats, http+unix:///run/app.sock:/stats or file:///data/stats.json")
-			}
+			s.JSON.validate(path+".json", "http https http+unix file", "http://127.0.0.1:8080/stats, http+unix:///run/app.sock:/stats or file:///data/stats.json", p)
 		}
-		if s.JSON != nil && s.JSON.TLS != nil {
-			s.JSON.TLS.Validate(path+".json.tls", p)
-		}
-		for j, address := range s.listen() {
-			if by, taken := addresses[address]; taken {
-				p.Add(fmt.Sprintf("%s.%s.listen[%d]", path, s.pushes(), j), address+" is what "+by+" listens on", "give each an address of its own")
-			}
-			addresses[address] = s.Name
-		}
+		s.validateListen(path, addresses, p)
 		s.StatsD.validateMapping(path+".statsd", p)
 		s.Graphite.validateMapping(path+".graphite", p)
 		if s.exporterErr != nil {
@@ -245,11 +228,15 @@ func (c *Config) Validate(p *conf.Problems) {
 				p.Add(path+".jq", "goes with json: only", "remove it")
 			}
 		}
-		if s.Interval != 0 && s.listen() != nil {
+		switch {
+		case s.Interval != 0 && (s.StatsD != nil || s.Graphite != nil || s.Log != nil):
 			p.Add(path+".interval", "has no meaning for a source that pushes", "remove it")
+		case s.Interval < 0:
+			p.Add(path+".interval", "is negative", "interval: 30s")
 		}
 		for j := range s.Rules {
 			s.Rules[j].Validate(fmt.Sprintf("%s.rules[%d]", path, j), p)
 		}
+		rules.Shadowed(s.Rules, path+".rules", p)
 	}
 }

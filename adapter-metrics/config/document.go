@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -63,23 +64,42 @@ func (s *Source) validatePreset(path string, p *conf.Problems) {
 			p.Add(path+".preset", err.Error(), "adapter-metrics preset list")
 		case have.Format == "" && s.StatsD == nil:
 			p.Add(path+".preset", s.Preset+" is for lines of StatsD", "preset: "+s.Preset+", statsd: {listen: [\"udp://:8125\"]}")
+			return
+		case have.Format != "" && s.Kind == (Kind{}):
+			p.Add(path+".preset", s.Preset+" wants to know where its document is", "url: "+have.URL)
+		case have.Format != "" && s.Document == nil && s.JSON == nil:
+			p.Add(path+".preset", s.Preset+" is for a document", "preset: "+s.Preset+", url: "+have.URL)
 		}
 	}
 	if s.URL != "" {
 		p.Add(path+".url", "goes with preset only", "preset: redis")
 	}
-	if s.Document == nil {
-		return
+	if s.Document != nil {
+		s.Document.validate(path+".document", "http https http+unix file redis rediss memcached unix tcp fcgi fcgi+unix", "http://127.0.0.1:8080/stats, redis://127.0.0.1:6379, memcached://127.0.0.1:11211, fcgi://127.0.0.1:9000/status, unix:///run/haproxy.sock, tcp://127.0.0.1:1717 or file:///data/stats", p)
 	}
-	if s.Document.TLS != nil {
-		s.Document.TLS.Validate(path+".document.tls", p)
+}
+
+// validate notes what is wrong with where a document is; schemes are those that its URL may have.
+func (d *Document) validate(path, schemes, examples string, p *conf.Problems) {
+	if d.TLS != nil {
+		d.TLS.Validate(path+".tls", p)
 	}
-	u, err := url.Parse(s.Document.URL)
+	u, err := url.Parse(d.URL)
 	switch {
-	case err != nil || !slices.Contains([]string{"http", "https", "http+unix", "file", "redis", "rediss", "memcached", "unix", "tcp", "fcgi", "fcgi+unix"}, u.Scheme):
-		p.Add(path+".document.url", "is no URL of a document", "http://127.0.0.1:8080/stats, redis://127.0.0.1:6379, memcached://127.0.0.1:11211, fcgi://127.0.0.1:9000/status, unix:///run/haproxy.sock, tcp://127.0.0.1:1717 or file:///data/stats")
+	case err != nil || !slices.Contains(strings.Fields(schemes), u.Scheme) || u.Host == "" && strings.HasPrefix(d.URL, "http") && u.Scheme != "http+unix":
+		p.Add(path+".url", fmt.Sprintf("%q is no URL of a document", d.URL), examples)
+		return
 	case u.User != nil:
-		p.Add(path+".document.url", "has credentials in it", "basic_auth: {username: default, password: file:/run/secrets/redis}")
+		p.Add(path+".url", "has credentials in it", "basic_auth: {username: default, password: file:/run/secrets/password}")
+	}
+	if d.TLS != nil && u.Scheme != "https" && u.Scheme != "rediss" {
+		p.Add(path+".tls", "has no meaning for "+u.Scheme+"://", "https:// or rediss://")
+	}
+	switch {
+	case d.MaxAge < 0:
+		p.Add(path+".max_age", "is negative", "max_age: 5m")
+	case d.MaxAge > 0 && u.Scheme != "file":
+		p.Add(path+".max_age", "goes with file:// only", "remove it")
 	}
 }
 

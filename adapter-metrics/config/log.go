@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
@@ -34,7 +36,19 @@ func (s *Source) validateLog(path string, p *conf.Problems) {
 	if _, err := filepath.Match(s.Log.Path, ""); err != nil {
 		p.Add(path+".log.path", err.Error(), "/var/log/app/*.log")
 	}
-	if _, err := decode.NewLog(nil, nil, s.LogOptions()); err != nil {
+	if len(s.Rules) > 0 {
+		p.Add(path+".rules", "has no meaning for a log", "its metrics: say what lines become")
+	}
+	_, err := decode.NewLog(nil, nil, s.LogOptions())
+	var wrong decode.MetricErrors
+	switch {
+	case errors.As(err, &wrong):
+		for i, err := range wrong {
+			if err != nil {
+				p.Add(fmt.Sprintf("%s.metrics[%d]", path, i), err.Error(), "")
+			}
+		}
+	case err != nil:
 		p.Add(path+".log", err.Error(), "")
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -13,9 +15,9 @@ import (
 // jqDeadline is for one document. A program that runs longer would hold up the scrape.
 const jqDeadline = 2 * time.Second
 
-// JQ is the decoder of JSON documents that a jq program reshapes first. Each of the program's results is walked as a
-// document. It costs a tree of the document, which JSON does without.
-func JQ(program string) (Decoder, error) {
+// JQ is the decoder of JSON documents that a jq program reshapes first; it ends with its context, too. Each of the program's
+// results is walked as a document. It costs a tree of the document, which JSON does without.
+func JQ(program string) (func(ctx context.Context, doc []byte, to Walker) error, error) {
 	query, err := gojq.Parse(program)
 	if err != nil {
 		return nil, fmt.Errorf("parse jq program: %w", err)
@@ -24,14 +26,17 @@ func JQ(program string) (Decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile jq program: %w", err)
 	}
-	return func(doc []byte, to Walker) error {
+	return func(ctx context.Context, doc []byte, to Walker) error {
 		var in any
-		d := json.NewDecoder(bytes.NewReader(doc))
+		d := json.NewDecoder(bytes.NewReader(withoutMark(doc)))
 		d.UseNumber() // so that long numbers keep their digits
 		if err := d.Decode(&in); err != nil {
 			return fmt.Errorf("decode JSON: %w", err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), jqDeadline)
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("decode JSON: more after the document at offset %d", d.InputOffset())
+		}
+		ctx, cancel := context.WithTimeout(ctx, jqDeadline)
 		defer cancel()
 		results := code.RunWithContext(ctx, in)
 		for {

@@ -29,7 +29,7 @@ const maxDepth = 128
 // the document unless they have escapes, and numbers keep their source text. An error names the
 // offset; what stood before it has been yielded.
 func JSON(doc []byte, to Walker) error {
-	d := jsonWalk{doc: doc, to: to}
+	d := jsonWalk{doc: withoutMark(doc), to: to}
 	d.sample.Fields = &d
 	d.space()
 	if err := d.value(0); err != nil {
@@ -40,6 +40,9 @@ func JSON(doc []byte, to Walker) error {
 	}
 	return nil
 }
+
+// withoutMark is the document without a byte order mark, which RFC 8259 section 8.1 lets a reader ignore.
+func withoutMark(doc []byte) []byte { return bytes.TrimPrefix(doc, []byte("\uFEFF")) }
 
 type jsonWalk struct {
 	doc    []byte

@@ -22,6 +22,13 @@ func (l *lastNumber) Leaf(s *sample.Sample) {
 	l.value, l.numeric, l.text = s.Value, s.Numeric, string(s.Text)
 }
 
+func TestJSON_ReadsADocumentBehindAByteOrderMark(t *testing.T) {
+	var got lastNumber
+	if err := JSON([]byte("\uFEFF7"), &got); err != nil || !got.numeric {
+		t.Errorf("%v, %+v", err, got)
+	}
+}
+
 func TestJSON_ReadsNumbersAsTheStandardLibraryDoes(t *testing.T) {
 	for _, doc := range []string{
 		"0", "-0", "7", "-12", "0.1", "-0.25", "12.50", "1.005", "0.30000000000000004", "999999999999999", "9999999999999999", "99999999999999.9",

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,13 +69,20 @@ func NewLog(store *series.Store, src *series.Source, o LogOptions) (*Log, error)
 		return nil, err
 	}
 	d.values = make([][]byte, len(d.fields))
-	for _, m := range o.Metrics {
-		if err := d.metric(m); err != nil {
-			return nil, fmt.Errorf("metric %s: %w", m.Name, err)
-		}
+	wrong := make(MetricErrors, len(o.Metrics))
+	for i, m := range o.Metrics {
+		wrong[i] = d.metric(m)
+	}
+	if errors.Join(wrong...) != nil {
+		return nil, wrong
 	}
 	return d, nil
 }
+
+// MetricErrors says what is wrong with each entry of metrics, nil where nothing is.
+type MetricErrors []error
+
+func (e MetricErrors) Error() string { return errors.Join(e...).Error() }
 
 func (d *Log) compile(o LogOptions) (err error) {
 	switch {
@@ -113,8 +121,21 @@ func (d *Log) metric(m LogMetric) error {
 		}
 		return i, nil
 	}
+	name := m.Observe + m.Add + m.Set
+	switch {
+	case m.Name == "":
+		return errors.New("has no name")
+	case name != cmp.Or(m.Observe, m.Add, m.Set):
+		return errors.New("has more than one of observe, add and set")
+	case m.Observe == "" && len(m.Buckets)+len(m.Quantiles) > 0:
+		return errors.New("buckets and quantiles go with observe only")
+	case len(m.Buckets) > 0 && len(m.Quantiles) > 0:
+		return errors.New("has both buckets and quantiles")
+	case !series.ValidQuantiles(m.Quantiles):
+		return errors.New("has a quantile that is not between 0 and 1")
+	}
 	out := logMetric{field: -1, scale: 1, desc: series.Desc{Name: m.Name, Help: m.Help, Type: series.Counter, Quantiles: m.Quantiles}}
-	if name := m.Observe + m.Add + m.Set; name != "" {
+	if name != "" {
 		var err error
 		if out.field, err = find(name); err != nil {
 			return err

@@ -59,7 +59,7 @@ func (d *resolver) read(name, value, suffix []byte) (rate float64, why string) {
 	}
 	d.sample.Kind = kind
 	d.sample.Value, d.sample.Numeric = parseNumber(value)
-	if !d.sample.Numeric && kind != sample.Set && bytes.IndexByte(value, ':') < 0 {
+	if !d.sample.Numeric && kind != sample.Set && !packed(value) {
 		return 0, badNumber(value) // before there is a series that never had a value
 	}
 	if d.path(d.nameTags(name)); len(d.sample.Path) == 0 {
@@ -69,6 +69,16 @@ func (d *resolver) read(name, value, suffix []byte) (rate float64, why string) {
 		return 0, whyRate
 	}
 	return rate, ""
+}
+
+// packed reports whether one of several values is a number.
+func packed(values []byte) bool {
+	for part := range bytes.SplitSeq(values, []byte{':'}) {
+		if _, ok := parseNumber(part); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // sampled lets one value of a record stand for all that a client left out.

@@ -62,6 +62,7 @@ func problems(t testing.TB, s *series.Store) string {
 func TestStatsD_LineByLine(t *testing.T) {
 	for _, c := range []struct{ name, in, want, problems string }{
 		{"counter", "a.b:3|c", `a_b_total 3`, ""},
+		{"a value that is none leaves no series", "a:x|c\na:b:c|c\nb:x:y|ms", "", "value=3"},
 		{"counters accumulate", "a:1|c\na:2.5|c\n", `a_total 3.5`, ""},
 		{"counter, sampled", "a:1|c|@0.1", `a_total 10`, ""},
 		{"counter, sampled unevenly", "a:1|c|@0.3\na:1|c|@0.3\na:1|c|@0.3", `a_total 10`, ""},

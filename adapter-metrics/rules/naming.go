@@ -24,7 +24,7 @@ func nameOf(prefix string, path [][]byte) (string, []sample.Label) {
 		}
 		from := len(b)
 		b = sample.AppendSnake(b, bytes.TrimLeft(seg, "_"))
-		above = singular(string(b[from:]))
+		above = sample.Singular(string(b[from:]))
 	}
 	return string(b), labels
 }
@@ -53,17 +53,6 @@ func identifier(seg []byte) bool {
 }
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
-
-// singular names one of several: pools gives pool, entries entry, status status.
-func singular(s string) string {
-	switch {
-	case strings.HasSuffix(s, "ies") && len(s) > 4:
-		return s[:len(s)-3] + "y"
-	case strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "ss") && !strings.HasSuffix(s, "us") && !strings.HasSuffix(s, "is") && len(s) > 2:
-		return s[:len(s)-1]
-	}
-	return s
-}
 
 // classic spells a name as statsd_exporter does: what is neither letter, digit nor underscore becomes an underscore, two
 // dashes one; a digit in front gets one before it.

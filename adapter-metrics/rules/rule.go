@@ -9,7 +9,9 @@
 package rules
 
 import (
+	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,10 +69,13 @@ func (r *Rule) Validate(path string, p *conf.Problems) {
 	if r.Type == "stateset" && len(r.States) == 0 {
 		p.Add(path+".states", "a stateset needs all its states", "states: [running, stopped]")
 	}
-	if r.Drop && r.Name != "" {
-		p.Add(path+".drop", "contradicts name", "remove one of them")
-	}
+	r.validateValue(path, p)
 	known := r.captures()
+	for i, name := range known {
+		if slices.Contains(known[:i], name) {
+			p.Add(path+".match", "captures {"+name+"} twice", "give each capture a name of its own")
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(r.Labels)) {
 		eachReference(r.Labels[key], func(ref string) {
 			if ref != "value" && !slices.Contains(known, ref) {
@@ -83,6 +88,58 @@ func (r *Rule) Validate(path string, p *conf.Problems) {
 			p.Add(path+".name", "{"+ref+"} is no capture of match", "captures: "+strings.Join(known, ", "))
 		}
 	})
+}
+
+// validateValue notes keys that contradict each other, or of which one would be ignored.
+func (r *Rule) validateValue(path string, p *conf.Problems) {
+	for _, c := range []struct {
+		wrong           bool
+		key, what, hint string
+	}{
+		{r.Drop && r.Name != "", "drop", "contradicts name", "remove one of them"},
+		{len(r.Map) > 0 && r.Parse != "", "parse", "contradicts map", "remove one of them"},
+		{len(r.Buckets) > 0 && len(r.Quantiles) > 0, "quantiles", "contradicts buckets", "remove one of them"},
+		{len(r.Buckets) > 0 && r.Type != "" && r.Type != "histogram", "buckets", "is for a histogram", "type: histogram"},
+		{len(r.Quantiles) > 0 && r.Type != "" && r.Type != "summary", "quantiles", "is for a summary", "type: summary"},
+		{len(r.States) > 0 && r.Type != "stateset", "states", "is for a stateset", "type: stateset"},
+		{!series.ValidQuantiles(r.Quantiles), "quantiles", "has one that is not between 0 and 1", "[0.5, 0.99]"},
+		{math.IsNaN(r.Scale) || math.IsInf(r.Scale, 0), "scale", "is not finite", "scale: 0.001"},
+		{r.TTL < 0, "ttl", "is negative", "ttl: 5m"},
+	} {
+		if c.wrong {
+			p.Add(path+"."+c.key, c.what, c.hint)
+		}
+	}
+}
+
+// Shadowed notes the rules of the list at path that never get a value, as an earlier one with the same pattern takes them all.
+func Shadowed(list []Rule, path string, p *conf.Problems) {
+	taken := map[string]int{}
+	for i := range list {
+		r := &list[i]
+		if _, err := parsePattern(r.Match); err != nil && r.Regex == "" {
+			continue
+		}
+		for _, kind := range []string{"", r.Kind} {
+			if by, ok := taken[r.pattern()+kind]; ok {
+				p.Add(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("gets no value: rules[%d] matches the same", by), "delete one of them, or set continue: true on the first")
+				break
+			}
+		}
+		if _, ok := taken[r.pattern()+r.Kind]; !ok && !r.Continue {
+			taken[r.pattern()+r.Kind] = i
+		}
+	}
+}
+
+// pattern is the same for rules that match the same paths.
+func (r *Rule) pattern() string {
+	key := "regex " + r.Regex + "\x01"
+	segments, _ := parsePattern(r.Match)
+	for _, s := range segments {
+		key += s.key() + "\x01" // of ** it is empty, which no other segment's is
+	}
+	return key
 }
 
 // captures are the names that the rule's pattern captures.

@@ -1,5 +1,7 @@
 package sample
 
+import "strings"
+
 // AppendSnake appends a segment of a path in snake case: linesWritten, HTTPServer and used-bytes become lines_written,
 // http_server and used_bytes. A name cannot start with a digit, so one at the very front gets an underscore before it.
 func AppendSnake(b, segment []byte) []byte {
@@ -31,3 +33,14 @@ func AppendSnake(b, segment []byte) []byte {
 func upper(c byte) bool { return c >= 'A' && c <= 'Z' }
 func lower(c byte) bool { return c >= 'a' && c <= 'z' }
 func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+// Singular names one of several: pools gives pool, entries entry, status status.
+func Singular(s string) string {
+	switch {
+	case strings.HasSuffix(s, "ies") && len(s) > 4:
+		return s[:len(s)-3] + "y"
+	case strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "ss") && !strings.HasSuffix(s, "us") && !strings.HasSuffix(s, "is") && len(s) > 2:
+		return s[:len(s)-1]
+	}
+	return s
+}

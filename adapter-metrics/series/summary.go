@@ -2,6 +2,7 @@ package series
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -134,4 +135,9 @@ func (w *window) get(i int32) float64 {
 		return float64(w.counts[j])
 	}
 	return 0
+}
+
+// ValidQuantiles reports whether a summary can have these quantiles.
+func ValidQuantiles(list []float64) bool {
+	return !slices.ContainsFunc(list, func(q float64) bool { return !(q >= 0 && q <= 1) })
 }

@@ -82,7 +82,7 @@ func Reason(err error) string {
 		return "status"
 	case errors.As(err, &stale):
 		return "stale"
-	case errors.As(err, &document):
+	case errors.As(err, &document), errors.Is(err, io.ErrUnexpectedEOF): // cut short
 		return "document"
 	case errors.As(err, &credentials):
 		return "credentials"

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -80,27 +81,48 @@ func (p *Push) Addresses() []net.Addr {
 }
 
 func (p *Push) bind(ctx context.Context, address string) (part, error) {
-	network, where, ok := strings.Cut(address, "://")
-	if !ok {
-		return nil, errors.New("no scheme (write udp://:8125, tcp://:8125, unixgram:///PATH or unix:///PATH)")
+	network, where, err := SplitAddress(address)
+	if err != nil {
+		return nil, err
 	}
-	if network == "unix" || network == "unixgram" {
+	if strings.HasPrefix(network, "unix") {
 		if err := clearStale(network, where); err != nil {
 			return nil, err
 		}
 	}
-	switch network {
-	case "udp", "unixgram":
+	if network == "udp" || network == "unixgram" {
 		return p.bindDatagrams(ctx, network, where)
-	case "tcp", "unix":
-		l, err := (&net.ListenConfig{}).Listen(ctx, network, where)
-		if err != nil {
-			return nil, err
-		}
-		return &streams{push: p, listener: l}, openToAll(network, where)
 	}
-	return nil, fmt.Errorf("unknown scheme %q (one of udp, tcp, unixgram, unix)", network)
+	l, err := (&net.ListenConfig{}).Listen(ctx, network, where)
+	if err != nil {
+		return nil, err
+	}
+	return &streams{push: p, listener: l}, openToAll(network, where)
 }
+
+// SplitAddress takes an address apart, or says what is wrong with it.
+func SplitAddress(address string) (network, where string, err error) {
+	network, where, ok := strings.Cut(address, "://")
+	switch {
+	case !ok:
+		err = errors.New("no scheme (write udp://:8125, tcp://:8125, unixgram:///PATH or unix:///PATH)")
+	case network == "udp" || network == "tcp":
+		var port string
+		if _, port, err = net.SplitHostPort(where); err == nil && port != "" {
+			if _, e := strconv.ParseUint(port, 10, 16); e != nil {
+				err = fmt.Errorf("the port %q is no number below 65536", port)
+			}
+		}
+	case network != "unix" && network != "unixgram":
+		err = fmt.Errorf("unknown scheme %q (one of udp, tcp, unixgram, unix)", network)
+	case where == "" || len(where) > maxSocketPath:
+		err = fmt.Errorf("the path of a socket has 1 to %d bytes", maxSocketPath)
+	}
+	return network, where, err
+}
+
+// maxSocketPath is what sockaddr_un has room for, less a NUL.
+const maxSocketPath = 107
 
 func (p *Push) bindDatagrams(ctx context.Context, network, where string) (part, error) {
 	c, err := (&net.ListenConfig{}).ListenPacket(ctx, network, where)

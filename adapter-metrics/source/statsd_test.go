@@ -284,6 +284,10 @@ func TestListen_SaysWhatIsWrongWithAnAddress(t *testing.T) {
 		"sctp://:1":        `unknown scheme "sctp" (one of udp, tcp, unixgram, unix)`,
 		"unix://" + file:   "is there and no socket (choose another path)",
 		"udp://127.0.0.1:": "",
+		"udp://":           "missing port in address",
+		"udp://:1a":        `the port "1a" is no number below 65536`,
+		"tcp://:65536":     `the port "65536" is no number below 65536`,
+		"unix://":          "the path of a socket has 1 to 107 bytes",
 	} {
 		p, err := Listen(t.Context(), []string{"tcp://127.0.0.1:0", address}, nil, nil)
 		if want == "" {

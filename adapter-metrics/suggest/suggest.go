@@ -177,7 +177,7 @@ func (w *writer) label(path []step) string {
 			above = string(sample.AppendSnake(nil, []byte(s.text)))
 		}
 	}
-	above = strings.Trim(singular(above), "_")
+	above = strings.Trim(sample.Singular(above), "_")
 	if above == "" || above == "le" || above == "quantile" {
 		above = "key"
 	}
@@ -192,16 +192,6 @@ func (w *writer) label(path []step) string {
 		}
 		label = above + "_" + strconv.Itoa(i)
 	}
-}
-
-func singular(s string) string {
-	switch {
-	case strings.HasSuffix(s, "ies") && len(s) > 4:
-		return s[:len(s)-3] + "y"
-	case strings.HasSuffix(s, "s") && !strings.HasSuffix(s, "ss") && !strings.HasSuffix(s, "us") && !strings.HasSuffix(s, "is") && len(s) > 2:
-		return s[:len(s)-1]
-	}
-	return s
 }
 
 // match is the pattern of a path.
