@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit"
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/config"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/discover"
@@ -131,7 +132,7 @@ func explainExtras(in kit.Invocation, up *upstream.Upstream, rule route.Rule) {
 		fmt.Fprintf(in.Stdout, "hedge     a second endpoint is asked after %s\n", h.After)
 	}
 	if c.Via != "" {
-		fmt.Fprintf(in.Stdout, "via       %s\n", c.Via)
+		fmt.Fprintf(in.Stdout, "via       %s\n", conf.RedactURL(c.Via))
 	}
 }
 

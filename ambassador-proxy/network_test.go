@@ -33,8 +33,13 @@ func TestVia_DialsThroughAProxyAndSaysWhenItRefuses(t *testing.T) {
 	}
 	other, _, _ := proxied(t, "http://127.0.0.1:1", "--via", "http://"+egress)
 	response, body := do(t, client(t, false), "GET", "http://"+other+"/", "")
-	if response.StatusCode != 502 || response.Header.Get("X-Ambassador-Error") != "via_failed" {
+	if response.StatusCode != 502 || response.Header.Get("X-Ambassador-Error") != "via_failed" || !strings.Contains(body, "403 Forbidden") {
 		t.Errorf("%d %q", response.StatusCode, body)
+	}
+	nobody := kittest.FreeAddress(t)
+	lost, _, _ := proxied(t, s.URL, "--via", "http://"+nobody)
+	if _, body := do(t, client(t, false), "GET", "http://"+lost+"/", ""); !strings.Contains(body, "via "+nobody+": dial tcp "+nobody+": connect: connection refused") {
+		t.Errorf("without a proxy: %q", body)
 	}
 }
 

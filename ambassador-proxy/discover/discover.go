@@ -139,7 +139,11 @@ func (w *Watcher) Run(ctx context.Context) {
 func (w *Watcher) failed(err error) {
 	w.failure.Store(&err)
 	w.results(false)
-	w.log.Warn("endpoints not resolved, the last answer goes on", "target", w.name(), "error", err)
+	message := "endpoints not resolved, the last answer goes on"
+	if w.good.Load() == 0 {
+		message = "endpoints not resolved yet"
+	}
+	w.log.Warn(message, "target", w.name(), "error", err)
 }
 
 func (w *Watcher) succeeded(now time.Time) {
@@ -236,11 +240,14 @@ func readFile(path string) ([]Address, error) {
 		if len(words) == 0 {
 			continue
 		}
-		host, _, err := net.SplitHostPort(words[0])
-		if err != nil {
+		host, port, err := net.SplitHostPort(words[0])
+		if n, badPort := strconv.ParseUint(port, 10, 16); err != nil || badPort != nil || n == 0 || host == "" {
 			return nil, fmt.Errorf("%s:%d: %q is not host:port", path, n, words[0])
 		}
 		a := Address{Addr: words[0], Name: host, Weight: 1}
+		if len(words) > 2 {
+			return nil, fmt.Errorf("%s:%d: %q follows the weight", path, n, words[2])
+		}
 		if len(words) > 1 {
 			if a.Weight, err = strconv.Atoi(words[1]); err != nil || a.Weight < 1 {
 				return nil, fmt.Errorf("%s:%d: %q is not a weight", path, n, words[1])

@@ -60,10 +60,13 @@ func TestFile_IsFollowedAndAMistakeKeepsTheLastGoodList(t *testing.T) {
 		if !slices.Equal(have(), want) {
 			t.Fatalf("%+v", have())
 		}
-		write(t, path, "10.0.0.1:80 many\n")
-		time.Sleep(2 * time.Second)
-		if !slices.Equal(have(), want) || failed() == 0 {
-			t.Errorf("after a mistake: %+v, %d failures", have(), failed())
+		for _, mistake := range []string{"10.0.0.1:80 many", "10.0.0.1:80 1 2", "10.0.0.1:", "10.0.0.1:0", ":80", "10.0.0.1"} {
+			before := failed()
+			write(t, path, mistake+"\n")
+			time.Sleep(2 * time.Second)
+			if !slices.Equal(have(), want) || failed() == before {
+				t.Errorf("after %q: %+v, %d failures", mistake, have(), failed())
+			}
 		}
 		write(t, path, "10.0.0.9:80\n")
 		time.Sleep(2 * time.Second)

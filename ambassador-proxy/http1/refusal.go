@@ -17,6 +17,8 @@ const (
 	MissingHost
 	DuplicateHost
 	ConnectRefused
+	ConnectBody
+	Encrypted
 	TargetTooLong
 	HeadTooLarge
 	TooManyFields
@@ -63,6 +65,8 @@ func (r Refusal) String() string {
 		MissingHost:            "no Host",
 		DuplicateHost:          "more than one Host",
 		ConnectRefused:         "CONNECT is for a forward listener",
+		ConnectBody:            "CONNECT with a body",
+		Encrypted:              "TLS where plain HTTP is spoken (use http://)",
 		TargetTooLong:          "request line too long",
 		HeadTooLarge:           "head too large",
 		TooManyFields:          "too many header fields",

@@ -51,6 +51,9 @@ func (h *Head) requestLine(forward bool) Refusal {
 	}
 	line := src[i : i+n]
 	if n == 0 || line[n-1] != '\r' {
+		if src[0] == 0x16 { // a record with a ClientHello
+			return Encrypted
+		}
 		return BareLF
 	}
 	line = line[:n-1]
@@ -141,6 +144,9 @@ func (h *Head) finishRequest() Refusal {
 		h.Body = Body{Kind: Chunked}
 	case h.length > 0:
 		h.Body = Body{Kind: Length, left: h.length}
+	}
+	if h.Body.Kind != None && string(h.Method()) == "CONNECT" {
+		return ConnectBody // or is it the first bytes of the tunnel?
 	}
 	h.finish()
 	return OK

@@ -71,6 +71,7 @@ func TestRequest_IsForwardedByteForByteOrRefused(t *testing.T) {
 		{"space before the colon of the encoding", post + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "", http1.SpaceBeforeColon},
 		{"folded encoding", post + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "", http1.UnknownEncoding},
 		// Lines.
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x00\x0a", "", http1.Encrypted},
 		{"bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", "", http1.BareLF},
 		{"bare LF after a field", "GET / HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n", "", http1.BareLF},
 		{"bare LF as the blank line", get + "\n", "", http1.BareLF},
@@ -185,6 +186,17 @@ func TestRequest_LimitsAnswer414And431(t *testing.T) {
 		r := h.Request([]byte(c.raw), false).Reason()
 		if r != c.want || r.Status() != c.status {
 			t.Errorf("%s: %v %d, want %v %d", c.name, r, r.Status(), c.want, c.status)
+		}
+	}
+}
+
+func TestRequest_ConnectHasNoBody(t *testing.T) {
+	for fields, want := range map[string]http1.Refusal{"": http1.OK, "Content-Length: 0\r\n": http1.OK, "Content-Length: 3\r\n": http1.ConnectBody,
+		"Transfer-Encoding: chunked\r\n": http1.ConnectBody} {
+		var h http1.Head
+		h.Reset()
+		if r := h.Request([]byte("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n"+fields+"\r\n3\r\nabc\r\n0\r\n\r\n"), true); r != want {
+			t.Errorf("%q: %v, want %v", fields, r, want)
 		}
 	}
 }

@@ -81,14 +81,14 @@ func (c *call) again(a *attempt) (wait time.Duration, ok bool) {
 
 // cause is what the reason alone does not say; "" when it says all.
 func cause(err error) string {
+	if e, ok := errors.AsType[*reason.Error](err); ok {
+		err = e.Err
+		if e.Reason != reason.ConnectRefused && err != nil {
+			return err.Error()
+		}
+	}
 	if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
 		return ""
-	}
-	if e, ok := errors.AsType[*reason.Error](err); ok {
-		if e.Err == nil {
-			return ""
-		}
-		return e.Err.Error()
 	}
 	return err.Error()
 }

@@ -92,9 +92,9 @@ func (r Reason) row() row {
 	case NoEndpoint:
 		return row{"no_endpoint", "no endpoint known yet", 503, grpcUnavailable}
 	case QueueFull:
-		return row{"queue_full", "too many requests waiting", 503, grpcResourceExhausted}
+		return row{"queue_full", "too many requests waiting (limits.queue)", 503, grpcResourceExhausted}
 	case QueueTimeout:
-		return row{"queue_timeout", "waited too long in the queue", 503, grpcResourceExhausted}
+		return row{"queue_timeout", "waited too long in the queue (limits.queue_timeout)", 503, grpcResourceExhausted}
 	case RetryBudgetExhausted:
 		return row{"retry_budget_exhausted", "retry budget exhausted", 503, grpcUnavailable}
 	case Forbidden:
@@ -119,11 +119,11 @@ func (r Reason) later() row {
 	case UpstreamUnavailable:
 		return row{"upstream_unavailable", "answered 502, 503 or 504", 503, grpcUnavailable}
 	case UpstreamTimeoutHeaders:
-		return row{"upstream_timeout_headers", "no response header in time", 504, grpcDeadlineExceeded}
+		return row{"upstream_timeout_headers", "no response header within header_timeout", 504, grpcDeadlineExceeded}
 	case UpstreamTimeoutIdle:
-		return row{"upstream_timeout_idle", "stream idle for too long", 504, grpcDeadlineExceeded}
+		return row{"upstream_timeout_idle", "no byte within idle_timeout", 504, grpcDeadlineExceeded}
 	case RequestTimeout:
-		return row{"request_timeout", "request took too long", 504, grpcDeadlineExceeded}
+		return row{"request_timeout", "not done within the timeout of the request", 504, grpcDeadlineExceeded}
 	case FaultInjected:
 		return row{"fault_injected", "fault injected on purpose", 503, grpcUnavailable}
 	case ClientBadRequest:

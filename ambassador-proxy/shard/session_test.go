@@ -191,7 +191,7 @@ func TestSession_AShardThatNeverAnswersIsTakenOutAfterFive(t *testing.T) {
 	for range 5 {
 		asked(t, app, command("GET", "k"), "-ERR shard "+silent+": no answer in time\r\n")
 	}
-	asked(t, app, command("GET", "k"), "-ERR shard "+silent+": no response header in time (out of use, tried again every second)\r\n")
+	asked(t, app, command("GET", "k"), "-ERR shard "+silent+": no response header within header_timeout (out of use, tried again every second)\r\n")
 	if n := up.Stats().Attempts[reason.UpstreamTimeoutHeaders].Load(); n != 5 {
 		t.Errorf("%d attempts", n)
 	}

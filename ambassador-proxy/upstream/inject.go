@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"encoding/base64"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -55,19 +56,21 @@ func drops(c *config.Upstream) []string {
 	return slices.Compact(names)
 }
 
-// text is the field's value; false when the secret cannot be read or would break the head.
-func (i *injected) text(secrets *conf.Secrets) (string, bool) {
+var errBreaks = errors.New("the secret has a line break or a NUL") // a value, never written
+
+// text is the field's value.
+func (i *injected) text(secrets *conf.Secrets) (string, error) {
 	if i.secret == "" {
-		return i.value, true
+		return i.value, nil
 	}
 	v, err := secrets.Get(i.secret)
-	if err != nil || strings.ContainsAny(v, "\r\n\x00") {
-		return "", false
+	if err == nil && strings.ContainsAny(v, "\r\n\x00") {
+		err = errBreaks
 	}
-	if i.user != "" {
+	if err == nil && i.user != "" {
 		v = base64.StdEncoding.EncodeToString([]byte(i.user + ":" + v))
 	}
-	return v, true
+	return v, err
 }
 
 // AppendFields appends the lines to inject.
@@ -77,9 +80,9 @@ func (u *Upstream) AppendFields(dst []byte, r *layer7.Request) []byte {
 	}
 	for n := range u.inject {
 		i := &u.inject[n]
-		v, ok := i.text(u.env.Secrets)
-		if !ok {
-			u.env.Log.Error("secret to inject cannot be read", "upstream", u.name, "header", i.name)
+		v, err := i.text(u.env.Secrets)
+		if err != nil {
+			u.env.Log.Error("secret cannot be injected, the request goes without", "upstream", u.name, "header", i.name, "error", err)
 			continue
 		}
 		dst = append(dst, i.name...)
