@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -198,6 +199,34 @@ func TestTLS_IsVerifiedByTheConfiguredAuthority(t *testing.T) {
 	write(t, ca, pemOf(s.Certificate()))
 	admin, _, _ := configured(t, "sources:\n- {name: good, json: {url: "+s.URL+", tls: {ca: "+ca+"}}}\n- {name: bad, json: {url: "+s.URL+"}}\n")
 	mustHave(t, scrape(t, admin), `adapter_source_up{source="good"} 1`, `adapter_source_up{source="bad"} 0`, `adapter_source_errors_total{reason="tls",source="bad"} 1`)
+}
+
+func TestTLS_OfRedisUsesTheAuthorityThatIsThereNow(t *testing.T) {
+	authority := kittest.NewAuthority(t)
+	certificate := authority.Issue("redis", "127.0.0.1")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := c.Read(make([]byte, 100)); err == nil { // not without a handshake
+				_, _ = io.WriteString(c, "$19\r\nconnected_clients:3\r\n")
+			}
+			c.Close()
+		}
+	}()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, pemOf(kittest.NewAuthority(t).Cert))
+	admin, _, _ := configured(t, "sources:\n- {name: r, preset: redis, document: {format: redis, url: 'rediss://"+l.Addr().String()+"', tls: {ca: "+ca+"}}}\n")
+	mustHave(t, scrape(t, admin), `adapter_source_errors_total{reason="tls",source="r"} 1`)
+	write(t, ca, pemOf(authority.Cert))
+	shows(t, admin, `adapter_source_up{source="r"} 1`)
 }
 
 func TestInterval_PullsByItsOwnClock(t *testing.T) {

@@ -34,11 +34,10 @@ func (p *pipeline) formatted(d *config.Formatted, prefix string) (plan, error) {
 			if d.TLS != nil {
 				client = *d.TLS
 			}
-			files, err := tlsfile.New(client)
-			if err != nil {
+			if e.Files, err = tlsfile.New(client); err != nil {
 				return plan{}, err
 			}
-			e.TLS = files.Config(u.Hostname())
+			e.TLS, e.Log = e.Files.Config(u.Hostname()), p.env.Log
 		}
 	case "memcached":
 		e.Address, e.Done, e.Ask = withPort(u, "11211"), source.MemcachedDone, constant(source.AskMemcached())

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/itchyny/gojq"
@@ -28,12 +26,13 @@ func JQ(program string) (func(ctx context.Context, doc []byte, to Walker) error,
 	}
 	return func(ctx context.Context, doc []byte, to Walker) error {
 		var in any
-		d := json.NewDecoder(bytes.NewReader(withoutMark(doc)))
+		doc = withoutMark(doc)
+		d := json.NewDecoder(bytes.NewReader(doc))
 		d.UseNumber() // so that long numbers keep their digits
 		if err := d.Decode(&in); err != nil {
 			return fmt.Errorf("decode JSON: %w", err)
 		}
-		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		if len(bytes.Trim(doc[d.InputOffset():], " \t\r\n")) > 0 {
 			return fmt.Errorf("decode JSON: more after the document at offset %d", d.InputOffset())
 		}
 		ctx, cancel := context.WithTimeout(ctx, jqDeadline)

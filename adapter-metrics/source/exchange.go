@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 )
 
 // An Exchange asks a server over a connection of its own at each scrape: it sends, and reads until the reply is
@@ -18,6 +21,8 @@ type Exchange struct {
 	Network string // tcp or unix
 	Address string
 	TLS     *tls.Config            // or nil
+	Files   *tlsfile.Source        // that TLS uses, or nil
+	Log     *slog.Logger           // with Files
 	Ask     func() ([]byte, error) // what to send; asked each time, because credentials rotate
 	// Done reports whether the reply is complete, or why it is of no use. Without it the server's end of the
 	// connection ends the reply.
@@ -42,6 +47,13 @@ func (e Exchange) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	return e.read(conn, buf)
+}
+
+// Watch follows the TLS files until ctx ends.
+func (e Exchange) Watch(ctx context.Context) {
+	if e.Files != nil {
+		e.Files.Watch(ctx, e.Log)
+	}
 }
 
 func (e Exchange) dial(ctx context.Context) (net.Conn, error) {
