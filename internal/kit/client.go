@@ -17,46 +17,54 @@ const clientTimeout = 900 * time.Millisecond
 
 func (p *process[C]) healthcheck(ctx context.Context, args []string) error {
 	var ready bool
-	base, err := p.loader.LoadClient(args, p.environ, func(f *conf.Flags) { f.Bool(&ready, "ready", "ask readiness") })
-	if err != nil {
+	loaded, done, err := p.loadClient(args, func(f *conf.Flags) { f.Bool(&ready, "ready", "ask readiness") })
+	if err != nil || done {
 		return err
 	}
 	path := "/livez"
 	if ready {
 		path = "/readyz"
 	}
-	return ask(ctx, http.MethodGet, base.AdminAddress, path)
+	return ask(ctx, http.MethodGet, adminAddress(loaded), path)
 }
 
 func (p *process[C]) wait(ctx context.Context, args []string) error {
 	timeout := conf.Duration(time.Minute)
-	base, err := p.loader.LoadClient(args, p.environ, func(f *conf.Flags) { f.Duration(&timeout, "timeout", "give up after this long") })
-	if err != nil {
+	loaded, done, err := p.loadClient(args, func(f *conf.Flags) { f.Duration(&timeout, "timeout", "give up after this long") })
+	if err != nil || done {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout.D())
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var reason error
 	for {
-		err := ask(ctx, http.MethodGet, base.AdminAddress, "/readyz")
+		err := ask(ctx, http.MethodGet, adminAddress(loaded), "/readyz")
 		if err == nil {
 			return nil
 		}
+		if reason == nil || ctx.Err() == nil { // that our own time is up is no reason
+			reason = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait: not ready after %s: %w", timeout, err)
+			return fmt.Errorf("wait: not ready after %s: %w", timeout, reason)
 		case <-tick.C:
 		}
 	}
 }
 
 func (p *process[C]) quit(ctx context.Context, args []string) error {
-	base, err := p.loader.LoadClient(args, p.environ, nil)
-	if err != nil {
+	loaded, done, err := p.loadClient(args, nil)
+	if err != nil || done {
 		return err
 	}
-	return ask(ctx, http.MethodPost, base.AdminAddress, "/-/quit")
+	return ask(ctx, http.MethodPost, adminAddress(loaded), "/-/quit")
+}
+
+func adminAddress[C any](loaded *conf.Loaded[C]) string {
+	return any(loaded.Config).(interface{ Base() *conf.Common }).Base().AdminAddress
 }
 
 // ask puts one question to the admin server of the helper that runs beside us.

@@ -30,7 +30,15 @@ func (p *process[C]) builtin() map[string]func(context.Context, []string) error 
 
 // load reads the configuration; done is true when the arguments only asked for help or the version.
 func (p *process[C]) load(args []string) (loaded *conf.Loaded[C], done bool, err error) {
-	loaded, err = p.loader.Load(args, p.environ)
+	return p.answered(p.loader.Load(args, p.environ))
+}
+
+// loadClient is load for a command that only talks to the running helper; extra binds its own flags.
+func (p *process[C]) loadClient(args []string, extra func(*conf.Flags)) (loaded *conf.Loaded[C], done bool, err error) {
+	return p.answered(p.loader.LoadClient(args, p.environ, extra))
+}
+
+func (p *process[C]) answered(loaded *conf.Loaded[C], err error) (*conf.Loaded[C], bool, error) {
 	switch {
 	case err != nil:
 		return nil, false, err

@@ -98,6 +98,13 @@ const (
 	exitUnfinished = 3 // the drain ran out of time with work left
 )
 
+// secondSignal cut a drain short.
+type secondSignal struct{ signal os.Signal }
+
+func (e *secondSignal) Error() string {
+	return fmt.Sprintf("stopped at once by a second signal (%s): work may be left", e.signal)
+}
+
 type usageError struct{ message string }
 
 func (e *usageError) Error() string { return e.message }
@@ -130,12 +137,13 @@ func exitCode(err error) int {
 	var problems *conf.Problems
 	var usage *usageError
 	var unfinished *life.Unfinished
+	var second *secondSignal
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &problems), errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unfinished):
+	case errors.As(err, &unfinished), errors.As(err, &second):
 		return exitUnfinished
 	}
 	return exitFailed

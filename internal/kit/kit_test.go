@@ -140,6 +140,9 @@ func TestSecondSignal_StopsAtOnce(t *testing.T) {
 	if code := p.Wait(5 * time.Second); code != 3 {
 		t.Errorf("exit code %d, want 3: work may be left", code)
 	}
+	if want := "toy: stopped at once by a second signal (terminated): work may be left\n"; !strings.HasSuffix(p.Stderr.String(), want) {
+		t.Errorf("the last line is not %q:\n%s", want, p.Stderr)
+	}
 }
 
 func TestQuitCommand_EndsTheRunningHelper(t *testing.T) {
@@ -155,6 +158,26 @@ func TestQuitCommand_EndsTheRunningHelper(t *testing.T) {
 	}
 	if code := kittest.Start(t, nil, "toy", "healthcheck", "--admin-address", address).Wait(5 * time.Second); code != 1 {
 		t.Errorf("healthcheck of a helper that is gone: exit code %d, want 1", code)
+	}
+}
+
+func TestClientCommands_GiveHelpInsteadOfActing(t *testing.T) {
+	p, address := startToy(t, nil)
+	for _, command := range []string{"healthcheck", "wait", "quit"} {
+		client := kittest.Start(t, nil, "toy", command, "--help", "--admin-address", address)
+		if code := client.Wait(5 * time.Second); code != 0 || client.Stdout.String() != "toy --greeting TEXT\n" {
+			t.Errorf("%s --help: exit code %d, %q", command, code, client.Stdout)
+		}
+	}
+	if status, _ := kittest.Get("http://" + address + "/readyz"); status != 200 || strings.Contains(p.Stderr.String(), "draining") {
+		t.Errorf("quit --help has ended the helper: %d\n%s", status, p.Stderr)
+	}
+}
+
+func TestWait_SaysWhyTheHelperWasNotReadyAndNotThatTimeIsUp(t *testing.T) {
+	p := kittest.Start(t, nil, "toy", "wait", "--timeout", "60ms", "--admin-address", kittest.FreeAddress(t))
+	if code := p.Wait(5 * time.Second); code != 1 || !strings.Contains(p.Stderr.String(), "connection refused") {
+		t.Errorf("exit code %d: %s", code, p.Stderr)
 	}
 }
 

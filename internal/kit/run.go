@@ -192,7 +192,7 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 			waiting = false
 		case s := <-signals:
 			if s != syscall.SIGHUP {
-				return fmt.Errorf("second %s: stopped at once: %w", s, &life.Unfinished{Unit: "unknown items of work"})
+				return &secondSignal{s}
 			}
 		}
 	}
@@ -208,10 +208,14 @@ func (r *runner[C]) drainService(ctx context.Context, service Service[C]) error 
 	go func() { done <- service.Drain(ctx, r.base().DrainQuiet.D()) }()
 	select {
 	case err := <-done:
-		r.env.Log.Info("drained", "seconds", time.Since(begin).Seconds(), "error", err)
+		facts := []any{"seconds", time.Since(begin).Seconds()}
+		if err != nil {
+			facts = append(facts, "error", err)
+		}
+		r.env.Log.Info("drained", facts...)
 		return err
 	case <-time.After(timeout + drainGrace):
-		return &life.Unfinished{Unit: "unknown items of work"}
+		return &life.Unfinished{}
 	}
 }
 

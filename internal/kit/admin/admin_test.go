@@ -102,4 +102,7 @@ func TestDebug_ServesProfilesToLoopback(t *testing.T) {
 			t.Errorf("%s: %d with %d bytes, want %d", path, status, len(body), want)
 		}
 	}
+	if _, body := kittest.Get(server.URL + "/debug/pprof/"); !strings.Contains(body, "goroutine") {
+		t.Errorf("whoever asks for no profile is not told which there are: %q", body)
+	}
 }

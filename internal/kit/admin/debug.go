@@ -14,7 +14,7 @@ const maxProfile = writeTimeout - 5*time.Second
 // instance. net/http/pprof would do the same and more, for half a megabyte of every image.
 func (s *Server) EnableDebug() {
 	s.HandleLoopback("GET /debug/pprof/profile", http.HandlerFunc(cpuProfile))
-	s.HandleLoopback("GET /debug/pprof/{name}", http.HandlerFunc(runtimeProfile))
+	s.HandleLoopback("GET /debug/pprof/{name...}", http.HandlerFunc(runtimeProfile))
 }
 
 func cpuProfile(w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,11 @@ func (p *Problems) syntax(err error) {
 	at := &yaml.Node{Line: 1, Column: 1}
 	if load, ok := errors.AsType[*yaml.LoadError](err); ok && load.Mark.Line > 0 {
 		at.Line, at.Column = load.Mark.Line, max(load.Mark.Column, 1)
-		p.addAt(at, "", "not YAML: "+load.Message, "")
+		hint := ""
+		if at.Line <= len(p.lines) && strings.HasPrefix(strings.TrimLeft(p.lines[at.Line-1], " "), "\t") {
+			hint = "YAML is indented with spaces, not with tabs"
+		}
+		p.addAt(at, "", "not YAML: "+load.Message, hint)
 		return
 	}
 	p.addAt(at, "", "not YAML: "+cleanYAML(err), "")

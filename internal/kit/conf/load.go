@@ -27,10 +27,13 @@ type configuration interface{ Base() *Common }
 
 // Load fills the configuration from defaults, the file named by --config, the environment (KEY=value pairs) and
 // args, in rising precedence, completes it (Complete method, when there is one) and validates it (Validate method).
-// The error is a *Problems with everything that is wrong.
+// The error is a *Problems with everything that is wrong; nothing is when args ask for help or the version.
 func (l Loader[C]) Load(args, environ []string) (*Loaded[C], error) {
 	out, problems := l.fill(args, environ, nil)
-	if out.Help || out.Version || len(problems.List) > 0 {
+	if out.Help || out.Version {
+		return out, nil
+	}
+	if len(problems.List) > 0 {
 		return out, problems.Err()
 	}
 	complete(out.Config)
@@ -43,8 +46,11 @@ func (l Loader[C]) Load(args, environ []string) (*Loaded[C], error) {
 
 // LoadClient fills the configuration for a command that only talks to a running helper: what is wrong with the rest of the
 // configuration is the running helper's business. extra binds the command's own flags.
-func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Common, error) {
+func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Loaded[C], error) {
 	out, problems := l.fill(args, environ, extra)
+	if out.Help || out.Version {
+		return out, nil
+	}
 	flagsOnly := &Problems{}
 	for _, problem := range problems.List {
 		if strings.HasPrefix(problem.Path, "-") {
@@ -54,7 +60,7 @@ func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Comm
 	if len(out.Rest) > 0 {
 		flagsOnly.Add(out.Rest[0], "unexpected argument", "")
 	}
-	return l.base(out.Config), flagsOnly.Err()
+	return out, flagsOnly.Err()
 }
 
 func (l Loader[C]) fill(args, environ []string, extra func(*Flags)) (*Loaded[C], *Problems) {

@@ -12,11 +12,15 @@ import (
 // Unfinished says that the drain ran out of time with work left; the process exits with 3.
 type Unfinished struct {
 	Left int64
-	Unit string // bytes, requests, records
+	Unit string // bytes, requests, records; empty when nobody can tell how much is left
 }
 
 func (u *Unfinished) Error() string {
-	return fmt.Sprintf("drain: ran out of time with %d %s left (raise --drain-timeout and terminationGracePeriodSeconds)", u.Left, u.Unit)
+	left := "work"
+	if u.Unit != "" {
+		left = fmt.Sprintf("%d %s", u.Left, u.Unit)
+	}
+	return fmt.Sprintf("drain: ran out of time with %s left (raise --drain-timeout and terminationGracePeriodSeconds)", left)
 }
 
 // quietPoll is how often WaitQuiet looks; short against --drain-quiet, long against the cost of looking.
