@@ -48,6 +48,20 @@ var recorded = map[string]func(t *testing.T) []byte{
 		_, doc := kittest.Get(jvm(t) + "java.lang:name=*,type=GarbageCollector")
 		return []byte(doc)
 	},
+	"nats": func(t *testing.T) []byte {
+		binary := kittest.Pinned(t, "natsserver", "nats-server", "github.com/nats-io/nats-server/v2")
+		client, monitor := kittest.FreeAddress(t), kittest.FreeAddress(t)
+		_, port, _ := net.SplitHostPort(client)
+		_, monitorPort, _ := net.SplitHostPort(monitor)
+		kittest.Start(t, nil, binary, "-a", "127.0.0.1", "-p", port, "-m", monitorPort)
+		var doc string
+		kittest.Eventually(t, 2e10, func() bool {
+			var status int
+			status, doc = kittest.Get("http://" + monitor + "/varz")
+			return status == 200
+		}, "the server to tell of itself")
+		return []byte(doc)
+	},
 	"node": func(t *testing.T) []byte {
 		kittest.NeedReal(t, "node")
 		doc, err := exec.Command("node", "-e", `const v8 = require('v8'); process.stdout.write(JSON.stringify({pid: process.pid, version: process.version, uptime: process.uptime(),
