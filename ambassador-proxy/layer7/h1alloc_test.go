@@ -6,6 +6,7 @@ package layer7
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -45,6 +46,25 @@ func TestH1_AllocatesNothingPerRequest(t *testing.T) {
 				t.Errorf("%v allocations a request", n)
 			}
 		})
+	}
+}
+
+// crypto/tls allocates a reader for each record that it has to wait for: the upstream's for the request, ours for the answer.
+func TestH1_AllocatesNothingOfItsOwnPerRequestOverTLS(t *testing.T) {
+	up := overTLS(t, tls.VersionTLS13, func(c *tls.Conn, _ *bufio.Reader, _ *framing) {
+		in, out := make([]byte, len(getA)), []byte(helloAll)
+		for {
+			if _, err := io.ReadFull(c, in); err != nil {
+				return
+			}
+			if _, err := c.Write(out); err != nil {
+				return
+			}
+		}
+	})
+	_, addr := engine(t, poolOf(up))
+	if n := exchangeAllocs(t, addr, getA, len(helloAll)); n > 2 {
+		t.Errorf("%v allocations a request", n)
 	}
 }
 

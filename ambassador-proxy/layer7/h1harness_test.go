@@ -112,7 +112,7 @@ func (a *address) Acquire(ctx context.Context, _ time.Time, fresh bool) (*Conn, 
 		return nil, err
 	}
 	if a.tls != nil {
-		t := tls.Client(c, a.tls)
+		t := tls.Client(BelowTLS(c), a.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			c.Close()
 			return nil, err

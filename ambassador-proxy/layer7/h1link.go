@@ -1,6 +1,7 @@
 package layer7
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -22,10 +23,11 @@ const (
 // janitor may interrupt both.
 //
 // Plain sockets are read and written by raw non-blocking system calls within syscall.RawConn: the runtime's poller does
-// the waiting, but its scheduler is not told of calls that cannot block. TLS goes through its own Read and Write.
+// the waiting, but its scheduler is not told of calls that cannot block. TLS goes through its own Read and Write; see BelowTLS.
 type link struct {
 	nc   net.Conn
 	raw  syscall.RawConn // nil with TLS
+	tls  *below          // nil: none, or TLS on something else
 	pool *buffers
 
 	until atomic.Int64         // Unix nanoseconds at which the janitor interrupts; 0 never, negative: it has
@@ -70,6 +72,8 @@ func newLink(c net.Conn) *link {
 		l.raw, _ = s.SyscallConn()
 	case *net.UnixConn:
 		l.raw, _ = s.SyscallConn()
+	case *tls.Conn:
+		l.tls, _ = s.NetConn().(*below)
 	}
 	if l.raw != nil {
 		l.readFn, l.writeFn, l.askFn = l.rawRead, l.rawWrite, l.rawAsk
@@ -207,8 +211,15 @@ func (l *link) read(p []byte) (int, error) {
 	return n, err
 }
 
-// ask is write, and then fill: the bytes are there when it returns, or fill tells why not. Its error is that of the write.
+// ask is write, and then as much of fill as can be had with it: the bytes are there when it returns, or fill goes on. Its error
+// is that of the write.
 func (l *link) ask(p []byte) error {
+	if l.tls != nil && l.tls.whole {
+		l.release()
+		var err error
+		l.sent, err = l.tls.ask(l.nc, p)
+		return err
+	}
 	if l.raw == nil {
 		return l.write(p)
 	}

@@ -8,6 +8,33 @@ import (
 // The functions of this file run inside syscall.RawConn's Read, Write and Control: the descriptor is open and
 // non-blocking, so a raw call returns at once.
 
+// receive reads what there is.
+func receive(fd uintptr, p []byte) (int, syscall.Errno) {
+	for {
+		// recvfrom does without what read does for files first.
+		n, _, e := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		if e != syscall.EINTR {
+			return int(n), e
+		}
+	}
+}
+
+// send writes p, and returns what is left of it: with EAGAIN when the socket's buffer is full.
+func send(fd uintptr, p []byte) ([]byte, syscall.Errno) {
+	for len(p) > 0 {
+		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
+			syscall.MSG_NOSIGNAL, 0, 0)
+		switch e {
+		case 0:
+			p = p[n:]
+		case syscall.EINTR:
+		default:
+			return p, e
+		}
+	}
+	return nil, 0
+}
+
 // rawRead reads into dst, or into a buffer that it takes for it and gives back when there is nothing to read.
 func (l *link) rawRead(fd uintptr) bool {
 	p := l.dst
@@ -17,16 +44,7 @@ func (l *link) rawRead(fd uintptr) bool {
 		}
 		p = l.buf.b[room:]
 	}
-	var n uintptr
-	for {
-		// recvfrom does without what read does for files first.
-		n, _, l.rerr = syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
-		if l.rerr != syscall.EINTR {
-			break
-		}
-	}
-	l.got = int(n)
-	if l.rerr != syscall.EAGAIN {
+	if l.got, l.rerr = receive(fd, p); l.rerr != syscall.EAGAIN {
 		return true
 	}
 	if l.dst == nil {
@@ -37,21 +55,12 @@ func (l *link) rawRead(fd uintptr) bool {
 
 // rawWrite sends src, and asks to be called again when the socket's buffer is full.
 func (l *link) rawWrite(fd uintptr) bool {
-	for len(l.src) > 0 {
-		n, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(l.src))),
-			uintptr(len(l.src)), syscall.MSG_NOSIGNAL, 0, 0)
-		switch e {
-		case 0:
-			l.src = l.src[n:]
-			l.sent += int(n)
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return false
-		default:
-			l.werr = e
-			return true
-		}
+	left, e := send(fd, l.src)
+	l.sent += len(l.src) - len(left)
+	if l.src = left; e == syscall.EAGAIN {
+		return false
 	}
+	l.werr = e
 	return true
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
@@ -181,7 +182,7 @@ func lateHandshake(timeout time.Duration) error {
 func secure(ctx context.Context, c net.Conn, config *tls.Config, timeout time.Duration) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	t := tls.Client(c, config)
+	t := tls.Client(layer7.BelowTLS(c), config)
 	err := t.HandshakeContext(ctx)
 	if err == nil {
 		return t, nil
