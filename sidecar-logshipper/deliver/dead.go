@@ -30,6 +30,14 @@ func NewDeadLetters(stateDir string) *DeadLetters {
 	return &DeadLetters{path: filepath.Join(stateDir, "dead", "dead.jsonl")}
 }
 
+// fate is what becomes of a record that is written here.
+func (d *DeadLetters) fate() string {
+	if d.path == "" {
+		return "it is dropped (mount a volume and set --state to keep such records)"
+	}
+	return "it is in the dead letters"
+}
+
 // letter is one line of the file.
 type letter struct {
 	Time    time.Time `json:"time"`

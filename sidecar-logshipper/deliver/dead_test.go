@@ -1,10 +1,14 @@
 package deliver
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
@@ -38,5 +42,19 @@ func TestDeadLetters_AreBoundedAndTheOldestGo(t *testing.T) {
 	before, _ := os.ReadFile(d.path + ".1")
 	if !strings.Contains(string(before), "third") {
 		t.Errorf("the one before begins with %.100q", before)
+	}
+}
+
+func TestRefusedRecord_IsSaidInTheLog(t *testing.T) {
+	for state, want := range map[string]string{t.TempDir(): "it is in the dead letters", "": "it is dropped (mount a volume and set --state"} {
+		lane, pieces := newLaneTo(t, &lines{}, "secret\n")
+		log, said := kittest.Logs(t)
+		lane.Log, lane.Dead = log, NewDeadLetters(state)
+		if err := lane.resolve(t.Context(), pieces, &output.Rejected{Err: errors.New("400 unsupported path")}, 1); err != nil {
+			t.Error(err)
+		}
+		if text := said.String(); !strings.Contains(text, "for good, "+want) || !strings.Contains(text, "unsupported path") || !strings.Contains(text, "a.log") || strings.Contains(text, "secret") {
+			t.Errorf("state %q: %s", state, text)
+		}
 	}
 }

@@ -225,6 +225,7 @@ func (l *Lane) bury(ctx context.Context, p piece, reason string) error {
 	for {
 		err := l.Dead.Write(l.Name, reason, &rec)
 		if err == nil {
+			l.Log.Error("output refuses a record for good, "+l.Dead.fate(), "output", l.Name, "reason", reason, "file", rec.Source.Path, "offset", rec.Offset)
 			l.health.succeeded()
 			l.health.progress(time.Now()) // many of them take their time
 			return nil
