@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -63,6 +64,30 @@ func TestOTLP_APartialSuccessIsARefusalThatIsBisected(t *testing.T) {
 func TestOTLP_AWarningWithoutRefusedRecordsIsASuccess(t *testing.T) {
 	if err := answering(t, otlpOf, http.StatusOK, string(exportAnswer(0, "use /v2"))).send(t.Context(), numbered(3)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestElasticsearch_AnAnswerThatIsNoneOfItsOwnIsNotAcknowledged(t *testing.T) {
+	for _, answer := range []string{``, `{}`, `null`, `[]`, `"ok"`, `<html>`, `{"items":[]}`, `{"status":"ok"}`} {
+		err := bulkError([]byte(answer), 3)
+		if retry, ok := errors.AsType[*Retryable](err); !ok || retry.Reason != "answer" {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+}
+
+func TestElasticsearch_AnIndexThatDoesNotExistYetRefusesNoRecord(t *testing.T) {
+	err := bulkError([]byte(`{"errors":true,"items":[{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [app]"}}}]}`), 1)
+	if partial, ok := errors.AsType[*Partial](err); !ok || !slices.Equal(partial.Retry, []int{0}) || len(partial.Rejected) != 0 {
+		t.Errorf("%+v", err)
+	}
+}
+
+func TestElasticsearch_TheReasonOfARefusalHoldsNothingOfTheRecord(t *testing.T) {
+	err := bulkError([]byte(`{"errors":true,"items":[{"create":{"status":400,"error":{"type":"document_parsing_exception","reason":"failed to parse field [n] of type [long] in document with id 'x'. Preview of field's value: 'hunter2'"}}}]}`), 1)
+	partial, ok := errors.AsType[*Partial](err)
+	if !ok || len(partial.Rejected) != 1 || strings.Contains(partial.Rejected[0].Reason+err.Error(), "hunter2") || !strings.Contains(partial.Rejected[0].Reason, "field [n] of type [long]") {
+		t.Errorf("%+v", err)
 	}
 }
 

@@ -135,7 +135,7 @@ func (e *Elasticsearch) Send(ctx context.Context, b *Batch) error {
 }
 
 type bulkAnswer struct {
-	Errors bool                    `json:"errors"`
+	Errors *bool                   `json:"errors"`
 	Items  []map[string]bulkStatus `json:"items"`
 }
 
@@ -157,7 +157,10 @@ func bulkError(answer []byte, records int) error {
 	if err := json.Unmarshal(answer, &a); err != nil {
 		return &Retryable{Reason: "answer", Err: fmt.Errorf("read bulk answer: %w", err)}
 	}
-	if !a.Errors {
+	switch {
+	case a.Errors == nil:
+		return &Retryable{Reason: "answer", Err: fmt.Errorf("read bulk answer: says nothing of errors (is it an Elasticsearch?): %s", brief(answer))}
+	case !*a.Errors:
 		return nil
 	}
 	if len(a.Items) != records {
@@ -179,11 +182,13 @@ func (p *Partial) add(i int, item map[string]bulkStatus) {
 	for _, only := range item {
 		s = only
 	}
-	reason := fmt.Sprintf("%d %s: %s", s.Status, s.Error.Type, s.Error.Reason)
+	cause, _, _ := strings.Cut(s.Error.Reason, " Preview of field's value") // reasons are logged, records never
+	reason := fmt.Sprintf("%d %s: %s", s.Status, s.Error.Type, cause)
 	switch {
 	case s.Status >= 200 && s.Status < 300, s.Status == http.StatusConflict:
 		return
-	case len(item) != 1, s.Status < 200, s.Status == http.StatusTooManyRequests, s.Status >= 500, s.Status == http.StatusUnauthorized, s.Status == http.StatusForbidden:
+	case len(item) != 1, s.Status < 200, s.Status >= 500, s.Status == http.StatusTooManyRequests, s.Status == http.StatusUnauthorized, s.Status == http.StatusForbidden,
+		s.Status == http.StatusNotFound: // the index, which is that of all records
 		p.Retry = append(p.Retry, i)
 	default:
 		p.Rejected = append(p.Rejected, RejectedItem{Index: i, Reason: reason})
