@@ -143,6 +143,8 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 	switch {
 	case c.File != nil && c.File.Path == "":
 		p.Add(path+".file.path", "is missing", "write the file to append to")
+	case c.File != nil && c.File.isDirectory():
+		p.Add(path+".file.path", c.File.Path+" is a directory", "write the file to append to")
 	case c.Syslog != nil:
 		c.Syslog.validate(p, path+".syslog")
 	case c.Kafka != nil:

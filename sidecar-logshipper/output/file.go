@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
@@ -23,6 +24,11 @@ type FileConfig struct {
 }
 
 const defaultKeep = 5
+
+func (c *FileConfig) isDirectory() bool {
+	info, err := os.Stat(c.Path)
+	return strings.HasSuffix(c.Path, "/") || err == nil && info.IsDir()
+}
 
 // File appends to a file and acknowledges after fsync. How long the file was is remembered with the positions, and at a
 // start it is cut to that length: what had been written but not yet remembered is written again, never twice.
@@ -100,14 +106,14 @@ func (f *File) Send(_ context.Context, b *Batch) error {
 }
 
 func (f *File) write(body []byte) error {
-	if err := f.open(int64(len(body))); err != nil {
-		return err
-	}
-	if f.dirty {
+	if f.dirty && f.file != nil {
 		if err := f.file.Truncate(f.mark.Size); err != nil {
 			return err
 		}
-		f.dirty = false
+	}
+	f.dirty = false
+	if err := f.open(int64(len(body))); err != nil {
+		return err
 	}
 	if _, err := f.file.Write(body); err != nil {
 		return err
@@ -119,8 +125,12 @@ func (f *File) write(body []byte) error {
 	return nil
 }
 
-// open makes f.file the file to append n more bytes to.
+// open makes f.file the file to append n more bytes to. One that somebody else has moved away or deleted is left to them.
 func (f *File) open(n int64) error {
+	if f.file != nil && inodeOf(f.config.Path) != f.mark.Inode {
+		_ = f.file.Close()
+		f.file = nil
+	}
 	if f.file == nil {
 		if err := f.reopen(); err != nil {
 			return err
@@ -165,7 +175,7 @@ func (f *File) rotate() error {
 		return err
 	}
 	err := f.file.Close()
-	f.file, f.dirty = nil, false
+	f.file = nil
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
 
 func fileOutput(t *testing.T, c FileConfig) *shipper {
@@ -75,5 +77,36 @@ func TestFile_AFullDiskIsTriedAgain(t *testing.T) {
 	out := fileOutput(t, FileConfig{Path: "/dev/full"})
 	if retry, ok := errors.AsType[*Retryable](out.send(t.Context(), []string{"x"})); !ok || retry.Reason != "write" {
 		t.Errorf("%v", retry)
+	}
+}
+
+func TestFile_ThatSomebodyMovedAwayOrDeletedIsBegunAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	out := fileOutput(t, FileConfig{Path: path})
+	out.ship("one")
+	if err := os.Rename(path, path+"-20261129"); err != nil {
+		t.Fatal(err)
+	}
+	out.ship("two")
+	if got := contents(t, path+"-20261129") + contents(t, path); got != "one\ntwo\n" {
+		t.Errorf("%q", got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	out.ship("three")
+	if got := contents(t, path); got != "three\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestFile_ADirectoryIsRefused(t *testing.T) {
+	for _, path := range []string{t.TempDir(), "/nowhere/"} {
+		var problems conf.Problems
+		c := Config{File: &FileConfig{Path: path}}
+		c.Validate(&problems, "outputs[0]")
+		if len(problems.List) != 1 || !strings.Contains(problems.List[0].Message, "is a directory") {
+			t.Errorf("%s: %v", path, problems.List)
+		}
 	}
 }

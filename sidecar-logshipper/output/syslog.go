@@ -24,7 +24,7 @@ import (
 type SyslogConfig struct {
 	URL      string         `yaml:"url" doc:"tcp://, tls:// or udp:// with host and port; default ports 601, 6514 and 514."`
 	TLS      tlsfile.Client `yaml:"tls,omitempty"`
-	Facility int            `yaml:"facility,omitempty" doc:"0 to 23; default 16 (local0)."`
+	Facility int            `yaml:"facility,omitempty" doc:"1 to 23; default 16 (local0)."`
 	AppName  string         `yaml:"app_name,omitempty" doc:"APP-NAME; default the label container, else logshipper."`
 	Hostname string         `yaml:"hostname,omitempty" doc:"HOSTNAME; default the label pod, else -."`
 	Timeout  conf.Duration  `yaml:"timeout,omitempty" doc:"For one batch; default 30s."`

@@ -86,7 +86,15 @@ func FromURL(raw string) (Config, error) {
 	}
 	for _, s := range schemes() {
 		if target, ok := s.target(u); ok {
+			if s.carrier == nil && !s.host && (u.Host != "" || u.Opaque != "") {
+				return c, fmt.Errorf("output %s: %q does not belong there (write %s)", raw, u.Host+u.Opaque, s.form())
+			}
 			return c, s.options(u, s.fill(&c, target))
+		}
+	}
+	for _, s := range schemes() {
+		if kind, _, _ := strings.Cut(u.Scheme, "+"); kind == s.name {
+			return c, fmt.Errorf("output %q: unknown scheme %q (write %s)", raw, u.Scheme, s.form())
 		}
 	}
 	return c, fmt.Errorf("output %q: unknown scheme %q (known: %s)", raw, u.Scheme, strings.Join(schemeNames(), " "))
@@ -158,18 +166,24 @@ func (s *scheme) options(u *url.URL, into any) error {
 func schemeNames() []string {
 	names := []string{"http+jsonl:// https+jsonl://"}
 	for _, s := range schemes() {
-		switch {
-		case s.name == "stdout":
-			names = append(names, "stdout:")
-		case s.host:
-			names = append(names, s.name+"://")
-		case s.carrier == nil:
-			names = append(names, s.name+":///")
-		default:
-			for _, carrier := range s.carrier {
-				names = append(names, s.name+"+"+carrier+"://")
-			}
-		}
+		names = append(names, s.form())
 	}
 	return names
+}
+
+// form is how a URL of this scheme begins.
+func (s *scheme) form() string {
+	switch {
+	case s.name == "stdout":
+		return "stdout:"
+	case s.host:
+		return s.name + "://"
+	case s.carrier == nil:
+		return s.name + ":///"
+	}
+	forms := make([]string, 0, len(s.carrier))
+	for _, carrier := range s.carrier {
+		forms = append(forms, s.name+"+"+carrier+"://")
+	}
+	return strings.Join(forms, " ")
 }

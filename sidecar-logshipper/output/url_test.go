@@ -31,6 +31,10 @@ func TestFromURL_EachSchemeMeansItsKindWithItsOptions(t *testing.T) {
 func TestFromURL_SaysWhatIsWrong(t *testing.T) {
 	for raw, want := range map[string]string{
 		"ftp://x":                    "unknown scheme",
+		"loki://x":                   "(write loki+http:// loki+https://)",
+		"file://archive/app.jsonl":   `"archive" does not belong there (write file:///)`,
+		"file:app.jsonl":             `"app.jsonl" does not belong there`,
+		"stdout:json":                `"json" does not belong there (write stdout:)`,
 		"loki+http://a:b@x":          "credentials do not go into flags",
 		"loki+http://x?tennant=a":    "tenant",
 		"otlp+http://x?timeout=soon": "duration",
