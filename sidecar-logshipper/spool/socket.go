@@ -38,7 +38,9 @@ func listen(path string) (*net.UnixListener, os.FileInfo, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		return nil, nil, errors.Join(fmt.Errorf("listen on %s: somebody else does already", path), c.Close())
 	}
-	_ = os.Remove(path) // what a killed process has left behind
+	if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSocket != 0 { // nothing else is ours to remove
+		_ = os.Remove(path) // what a killed process has left behind
+	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, nil, err

@@ -75,7 +75,10 @@ func TestNamedPipe_ItsWritersComeAndGo(t *testing.T) {
 
 func TestSocket_KeepsTheLinesOfEachConnectionWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	check(t, os.WriteFile(path, nil, 0o600)) // left behind by a killed process
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	check(t, err)
+	left.SetUnlinkOnClose(false)
+	check(t, left.Close()) // as a killed process leaves it behind
 	s := reading(t, Config{}, "unix:"+path)
 	var clients sync.WaitGroup
 	for _, letter := range []string{"a", "b", "c"} {
@@ -222,5 +225,17 @@ func TestIsStream_APipeThatIsAwayIsKnownByItsSpool(t *testing.T) {
 	check(t, os.WriteFile(path, nil, 0o600))
 	if IsStream(path, state) {
 		t.Error("a file is there by now")
+	}
+}
+
+func TestSocket_TakesTheRemainsOfOneAndNoOtherFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	check(t, os.WriteFile(path, []byte("precious\n"), 0o600))
+	if l, _, err := listen(path); err == nil {
+		_ = l.Close()
+		t.Error("listens where a file is")
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious\n" {
+		t.Errorf("the file holds %q, %v", text, err)
 	}
 }
