@@ -133,6 +133,7 @@ func (c *Config) Validate(p *conf.Problems) {
 	}
 	for i := range c.Inputs {
 		c.Inputs[i].validate(p, fmt.Sprintf("inputs[%d]", i))
+		c.validateLoops(p, i)
 	}
 	if len(c.Outputs) == 0 {
 		p.Add("outputs", "is missing", "say --to stdout: or --to loki+http://loki:3100")
@@ -152,7 +153,7 @@ func (c *Config) Validate(p *conf.Problems) {
 	}
 	c.Shape.Validate(p, "shape")
 	if least := conf.Size(deliver.BatchMemory * max(1, len(c.Outputs))); c.Memory < least {
-		p.Add("memory", fmt.Sprintf("%s is too little for %d outputs", c.Memory, len(c.Outputs)), fmt.Sprintf("at least %dKiB", (least+1023)/1024))
+		p.Add("memory", fmt.Sprintf("%s is too little", c.Memory), fmt.Sprintf("at least %dKiB for these outputs", (least+1023)/1024))
 	}
 }
 
@@ -161,6 +162,9 @@ func (in *Input) validate(p *conf.Problems, path string) {
 		p.Add(path+".paths", "is missing", "write a list of globs")
 	}
 	for i, g := range in.Paths {
+		if g == "" {
+			p.Add(fmt.Sprintf("%s.paths[%d]", path, i), "is empty", "write a glob such as /var/log/app/*.log")
+		}
 		if spool.IsStream(g, "") {
 			continue
 		}
