@@ -31,7 +31,7 @@ type Values map[string]string
 
 // Condition is a condition over level, message, file, time and the record's fields: level == "debug" && status >= 500.
 type Condition struct {
-	If string `yaml:"if" doc:"For example: level == \"debug\" and not (path startsWith \"/api\")."`
+	If string `yaml:"if" doc:"For example: level == \"debug\" && !startsWith(path, \"/api\")."`
 }
 
 // Sample keeps a part of the records. The choice depends on the record's ID: a resend meets the same one.
