@@ -10,6 +10,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 )
 
@@ -110,12 +111,12 @@ func (e *explainer) print(s *sample.Sample, o *rules.Outcome, why string) {
 	case !o.OK:
 		fmt.Fprintf(e.out, "%s = %q  →  nothing  (%s, but it is no number)\n", path(s), s.Text, why)
 	case o.Dist != nil:
-		fmt.Fprintf(e.out, "%s = %d observations  →  %s  %s  (%s)\n", path(s), o.Dist.Count, metric(o.Desc.Name, o.Labels), o.Desc.Type, why)
+		fmt.Fprintf(e.out, "%s = %d observations  →  %s  %s  (%s)\n", path(s), o.Dist.Count, metric(*o.Desc, o.Labels), o.Desc.Type, why)
 	default:
 		if o.Factor != 1 {
 			why += fmt.Sprintf(", × %g", o.Factor)
 		}
-		fmt.Fprintf(e.out, "%s = %s  →  %s %g  %s  (%s)\n", path(s), s.Text, metric(o.Desc.Name, o.Labels), o.Value, o.Desc.Type, why)
+		fmt.Fprintf(e.out, "%s = %s  →  %s %g  %s  (%s)\n", path(s), s.Text, metric(*o.Desc, o.Labels), o.Value, o.Desc.Type, why)
 	}
 }
 
@@ -144,14 +145,16 @@ func (w *watched) Map(s *sample.Sample) (m decode.Mapping, ok bool) {
 	if m.Drop {
 		fmt.Fprintf(w.out, "%s %s  →  dropped  (%s)\n", path(s), s.Kind, why)
 	} else {
-		fmt.Fprintf(w.out, "%s %s  →  %s  %s  (%s)\n", path(s), s.Kind, metric(shown.Desc.Name, shown.Labels), shown.Desc.Type, why)
+		fmt.Fprintf(w.out, "%s %s  →  %s  %s  (%s)\n", path(s), s.Kind, metric(shown.Desc, shown.Labels), shown.Desc.Type, why)
 	}
 	return m, ok
 }
 
-func metric(name string, labels []sample.Label) string {
+// metric is what a series will be called.
+func metric(d series.Desc, labels []sample.Label) string {
+	_ = d.Complete() // what is wrong with it is told as a problem
 	if len(labels) == 0 {
-		return name
+		return d.Name
 	}
 	var parts []string
 	for _, l := range labels {
@@ -159,7 +162,7 @@ func metric(name string, labels []sample.Label) string {
 			parts = append(parts, fmt.Sprintf("%s=%q", l.Name, l.Value))
 		}
 	}
-	return name + "{" + strings.Join(parts, ",") + "}"
+	return d.Name + "{" + strings.Join(parts, ",") + "}"
 }
 
 func path(s *sample.Sample) string {

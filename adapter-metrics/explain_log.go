@@ -56,13 +56,13 @@ func explainSample(out io.Writer, s *decode.LogSample) {
 		why = fmt.Sprintf("%s = %q", s.Field, s.Text)
 	}
 	if s.Why != "" {
-		fmt.Fprintf(out, "  %s  →  nothing  (%s: %s)\n", metric(s.Desc.Name, s.Labels), why, s.Why)
+		fmt.Fprintf(out, "  %s  →  nothing  (%s: %s)\n", metric(s.Desc, s.Labels), why, s.Why)
 		return
 	}
 	if s.Scale != 1 {
 		why += fmt.Sprintf(", × %g", s.Scale)
 	}
-	fmt.Fprintf(out, "  →  %s %g  %s  (%s)\n", metric(s.Desc.Name, s.Labels), s.Value, s.Desc.Type, why)
+	fmt.Fprintf(out, "  →  %s %g  %s  (%s)\n", metric(s.Desc, s.Labels), s.Value, s.Desc.Type, why)
 }
 
 func fields(list []sample.Label) (out string) {

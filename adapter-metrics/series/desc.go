@@ -54,8 +54,8 @@ type Desc struct {
 // maxNameBytes is far above any real metric name and keeps a hostile one from costing much.
 const maxNameBytes = 1024
 
-// complete checks a description and gives its name the suffix that its type demands.
-func (d *Desc) complete() error {
+// Complete checks a description and gives its name the suffix that its type demands.
+func (d *Desc) Complete() error {
 	d.Help = strings.ToValidUTF8(d.Help, "\uFFFD")
 	switch {
 	case d.Name == "":

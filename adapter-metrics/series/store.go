@@ -97,7 +97,7 @@ func New(o Options) *Store {
 // are no conflict, the first one's stay. The result may be kept for good: a family
 // enters the table with its first series and leaves it with its last.
 func (s *Store) Family(d Desc) (*Family, error) {
-	err := d.complete()
+	err := d.Complete()
 	if err == nil {
 		s.mu.RLock()
 		f := s.equal(&d)
@@ -162,7 +162,7 @@ func (s *Store) equal(d *Desc) *Family {
 
 // Find returns the series that samples of that description and labels go to, nil when there is none yet.
 func (s *Store) Find(d Desc, src *Source, labels ...sample.Label) *Series {
-	if d.complete() != nil {
+	if d.Complete() != nil {
 		return nil
 	}
 	scratch := src.scratch()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -59,11 +60,24 @@ func Listen(ctx context.Context, addresses []string, d LineDecoder, log *slog.Lo
 	for _, a := range addresses {
 		b, err := p.bind(ctx, a)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("listen on %s: %w", a, err), p.Close())
+			return nil, errors.Join(fmt.Errorf("listen on %s: %w%s", a, err, hint(err)), p.Close())
 		}
 		p.parts = append(p.parts, b)
 	}
 	return p, nil
+}
+
+// hint is what may help against an error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return " (does another container of this Pod listen there?)"
+	case errors.Is(err, fs.ErrNotExist):
+		return " (is the volume mounted there?)"
+	case errors.Is(err, fs.ErrPermission):
+		return " (choose a port above 1023, or set securityContext.fsGroup)"
+	}
+	return ""
 }
 
 // Addresses returns where the sockets are bound, in the order of Listen's addresses.

@@ -287,7 +287,8 @@ func TestListen_SaysWhatIsWrongWithAnAddress(t *testing.T) {
 		"udp://":           "missing port in address",
 		"udp://:1a":        `the port "1a" is no number below 65536`,
 		"tcp://:65536":     `the port "65536" is no number below 65536`,
-		"unix://":          "the path of a socket has 1 to 107 bytes",
+		"unix://" + filepath.Join(t.TempDir(), "none", "x"): "no such file or directory (is the volume mounted there?)",
+		"unix://": "the path of a socket has 1 to 107 bytes",
 	} {
 		p, err := Listen(t.Context(), []string{"tcp://127.0.0.1:0", address}, nil, nil)
 		if want == "" {
