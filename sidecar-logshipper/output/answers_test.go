@@ -141,3 +141,21 @@ func FuzzFromURL(f *testing.F) {
 		}
 	})
 }
+
+func TestHTTP_AnErrorSaysNothingOfTheQuery(t *testing.T) {
+	s := httptest.NewServer(nil)
+	s.Close()
+	err := open(t, Config{HTTP: &JSONConfig{HTTPConfig: HTTPConfig{URL: s.URL + "?key=hunter2"}}}).send(t.Context(), numbered(1))
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestHTTP_ARedirectIsNotFollowedAndSaysWhereItGoes(t *testing.T) {
+	s := httptest.NewServer(http.RedirectHandler("https://logs.example/in?key=hunter2", http.StatusMovedPermanently))
+	defer s.Close()
+	err := open(t, Config{HTTP: &JSONConfig{HTTPConfig: HTTPConfig{URL: s.URL}}}).send(t.Context(), numbered(1))
+	if retry, ok := errors.AsType[*Retryable](err); !ok || !strings.Contains(err.Error(), "301 Moved Permanently to https://logs.example/in (redirects are not followed") {
+		t.Errorf("%+v", retry)
+	}
+}

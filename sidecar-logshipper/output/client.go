@@ -211,6 +211,9 @@ func statusError(r *http.Response, answer []byte) error {
 		return nil
 	}
 	err := fmt.Errorf("%s: %s", r.Status, brief(answer))
+	if to, lerr := r.Location(); lerr == nil && code >= 300 && code < 400 {
+		err = fmt.Errorf("%s to %s (redirects are not followed: write where it goes)", r.Status, bare(to.String()))
+	}
 	switch code {
 	case http.StatusRequestEntityTooLarge:
 		return &TooLarge{Err: err}
@@ -230,12 +233,16 @@ func statusError(r *http.Response, answer []byte) error {
 	return &Retryable{Reason: reason, After: after, Err: err}
 }
 
-// networkError says timeout or network.
+// networkError says timeout or network. The URL is left out: its query may hold what is nobody's business.
 func networkError(err error) error {
+	reason := "network"
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return &Retryable{Reason: "timeout", Err: err}
+		reason = "timeout"
 	}
-	return &Retryable{Reason: "network", Err: err}
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		err = of.Err
+	}
+	return &Retryable{Reason: reason, Err: err}
 }
 
 // brief is the start of an answer for an error message, on one line.
