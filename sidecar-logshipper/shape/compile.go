@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func compile(text string) (node, error) {
 	tree, err := parser.ParseExpr(text)
 	if err != nil {
 		_, cause, _ := strings.Cut(err.Error(), ": ") // the parser's position says line 1 and no more
-		return nil, errors.New(cause)
+		return nil, fmt.Errorf("%s (the operators are == != < <= > >= && || !)", cause)
 	}
 	if _, literal := tree.(*ast.BasicLit); literal {
 		return nil, errors.New("is a value and no condition (compare it with something)")
@@ -178,6 +179,9 @@ func call(e *ast.CallExpr) (node, error) {
 	if !ok || len(e.Args) == 0 {
 		return nil, errors.New("calls something that is no function (" + functions + ")")
 	}
+	if !slices.Contains(strings.Split(functions, ", "), f.Name) {
+		return nil, fmt.Errorf("unknown function %s (%s; the operators are == != < <= > >= && || !)", f.Name, functions)
+	}
 	if f.Name == "in" {
 		return isIn(e.Args)
 	}
@@ -214,14 +218,12 @@ func textTest(function, text string) (func(string) bool, error) {
 		return func(s string) bool { return strings.HasPrefix(s, text) }, nil
 	case "endsWith":
 		return func(s string) bool { return strings.HasSuffix(s, text) }, nil
-	case "matches":
-		re, err := regexp.Compile(text)
-		if err != nil {
-			return nil, err
-		}
-		return re.MatchString, nil
 	}
-	return nil, fmt.Errorf("unknown function %s (%s)", function, functions)
+	re, err := regexp.Compile(text) // matches
+	if err != nil {
+		return nil, err
+	}
+	return re.MatchString, nil
 }
 
 func isIn(args []ast.Expr) (node, error) {

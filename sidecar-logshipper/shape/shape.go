@@ -111,7 +111,7 @@ func (c Config) Validate(p *conf.Problems, path string) {
 	for i := range c {
 		at := path + "[" + strconv.Itoa(i) + "]"
 		p.OneOf(at, &c[i])
-		if _, err := c[i].stage(); err != nil {
+		if _, err := c[i].stage(); err != nil && c[i] != (Step{}) {
 			p.Add(at, err.Error(), "")
 		}
 		if s := c[i].Sample; s != nil && (s.Rate < 0 || s.Rate > 1) {

@@ -85,6 +85,17 @@ func TestCondition_IsCheckedAtLoad(t *testing.T) {
 			t.Errorf("nothing is said about %s in\n%s", at, p.Error())
 		}
 	}
+	if n := strings.Count(p.Error(), "shape[4]"); n != 1 {
+		t.Errorf("a step without a kind is told of %d times", n)
+	}
+}
+
+func TestCondition_WordsForOperatorsAreAnsweredWithTheOperators(t *testing.T) {
+	for _, text := range []string{`level == "a" and path == "b"`, `not (level == "a")`, `level = "a"`} {
+		if _, err := newCondition(text); err == nil || !strings.Contains(err.Error(), "&& || !") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
 
 func TestShape_DropAndKeepCountTheirReasons(t *testing.T) {
