@@ -139,6 +139,9 @@ func (c *Config) Validate(p *conf.Problems) {
 		p.Add("outputs", "is missing", "say --to stdout: or --to loki+http://loki:3100")
 	}
 	var names []string
+	if c.MaxAge < 0 {
+		p.Add("max_age", fmt.Sprintf("%s is negative", c.MaxAge), "remove it for no bound")
+	}
 	if c.Spool < 256<<10 {
 		p.Add("spool", fmt.Sprintf("%s is too little", c.Spool), "at least 256KiB; the default is 256MiB")
 	}

@@ -5,11 +5,27 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 )
+
+func TestValidate_RefusesWhatCannotBeMeant(t *testing.T) {
+	c := Default()
+	c.MaxAge = conf.Duration(-time.Second)
+	c.Inputs = []Input{{Paths: []string{""}}}
+	c.Outputs = []output.Config{{HTTP: &output.JSONConfig{HTTPConfig: output.HTTPConfig{URL: "http://sink", Auth: output.Auth{Password: "file:/password"}}}}}
+	c.Complete()
+	var p conf.Problems
+	c.Validate(&p)
+	for _, want := range []string{"max_age: -1s is negative", "inputs[0].paths[0]: is empty", "outputs[0].http.auth: has a password and no username"} {
+		if !strings.Contains(p.Error(), want) {
+			t.Errorf("nothing says %q in\n%s", want, p.Error())
+		}
+	}
+}
 
 func TestValidate_RefusesToFollowWhatTheShipperWritesItself(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -182,5 +182,8 @@ func (h *HTTPConfig) validate(p *conf.Problems, path string) {
 	if h.Auth.Bearer != "" && h.Auth.Username != "" {
 		p.Add(path+".auth", "has bearer and username", "one kind of credentials is sent")
 	}
+	if h.Auth.Password != "" && h.Auth.Username == "" {
+		p.Add(path+".auth", "has a password and no username", "write both, or bearer")
+	}
 	h.TLS.Validate(path+".tls", p)
 }

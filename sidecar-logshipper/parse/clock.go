@@ -45,6 +45,16 @@ func newClock(layout string, zone *time.Location) *clock {
 	return c
 }
 
+// namesTime says that something of a time is in a configured layout: YYYY-MM-DD is text to Go.
+func namesTime(layout string) bool {
+	for _, l := range newClock(layout, time.UTC).layouts {
+		if time.Unix(0, 0).UTC().Format(l) == l {
+			return false
+		}
+	}
+	return true
+}
+
 func usualLayouts() []string {
 	return []string{
 		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04:05.999999999 -0700",

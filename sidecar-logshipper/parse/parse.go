@@ -67,7 +67,10 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 		p.Add(path+".pattern", "goes with format: regex, and the other way round", "")
 	}
 	if _, err := zone(c.Timestamp.Zone); err != nil {
-		p.Add(path+".timestamp.zone", err.Error(), "UTC, Local and +02:00 always work")
+		p.Add(path+".timestamp.zone", err.Error(), "")
+	}
+	if layout := c.Timestamp.Layout; !namesTime(layout) {
+		p.Add(path+".timestamp.layout", fmt.Sprintf("%q names no part of a time", layout), "write %Y-%m-%d %H:%M:%S, a Go layout such as 2006-01-02 15:04:05, or rfc3339, unix, unix_ms, rfc1123, ansic, combined")
 	}
 	if m := c.Multiline; m != nil {
 		m.validate(p, path+".multiline")
