@@ -17,9 +17,9 @@ import (
 // share of the limit that the heap may use; the rest is for stacks, the kernel's buffers and what the runtime does not count.
 const share = 0.9
 
-// MemoryLimit is the container's memory limit in bytes; false when there is none.
+// memoryLimit is the container's memory limit in bytes; false when there is none.
 // root is the file system root, "/" in production.
-func MemoryLimit(root string) (int64, bool) {
+func memoryLimit(root string) (int64, bool) {
 	for _, file := range []string{
 		"sys/fs/cgroup/memory.max",                   // v2
 		"sys/fs/cgroup/memory/memory.limit_in_bytes", // v1
@@ -48,7 +48,7 @@ func Follow(ctx context.Context, log *slog.Logger) {
 	defer tick.Stop()
 	last := int64(0)
 	for {
-		if limit, ok := MemoryLimit("/"); ok && limit != last {
+		if limit, ok := memoryLimit("/"); ok && limit != last {
 			last = limit
 			debug.SetMemoryLimit(int64(float64(limit) * share))
 			log.Debug("memory limit set", "cgroup_bytes", limit, "soft_bytes", int64(float64(limit)*share))

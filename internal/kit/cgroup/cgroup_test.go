@@ -26,7 +26,7 @@ func TestMemoryLimit_ReadsBothVersions(t *testing.T) {
 			if err := os.WriteFile(file, []byte(row.content), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if got, ok := MemoryLimit(root); got != row.want || ok != (row.want > 0) {
+			if got, ok := memoryLimit(root); got != row.want || ok != (row.want > 0) {
 				t.Errorf("%d %v, want %d", got, ok, row.want)
 			}
 		})

@@ -78,16 +78,21 @@ var envReference = regexp.MustCompile(`\$\{env:([^}]*)\}`)
 // expand replaces ${env:NAME} in every scalar. A plain scalar is typed by what it becomes.
 func (p *Problems) expand(n *yaml.Node, env func(string) (string, bool)) {
 	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "${env:") {
+		missing := false
 		n.Value = envReference.ReplaceAllStringFunc(n.Value, func(ref string) string {
 			name := envReference.FindStringSubmatch(ref)[1]
 			value, ok := env(name)
 			if !ok {
+				missing = true
 				p.addAt(n, "", "environment variable "+name+" is not set", "set it, or write a literal")
 			}
 			return value
 		})
 		if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
 			n.Tag = ""
+		}
+		if missing {
+			p.unset = append(p.unset, n)
 		}
 	}
 	for _, c := range n.Content {

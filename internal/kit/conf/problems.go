@@ -50,6 +50,7 @@ type Problems struct {
 	file  string
 	lines []string
 	root  *yaml.Node
+	unset []*yaml.Node // values with a variable that is not set: nothing else can be told of them
 }
 
 // Add notes a problem of the value at path, a YAML path such as outputs[0].loki.url or a flag name.
@@ -101,6 +102,9 @@ func (p *Problems) Error() string {
 }
 
 func (p *Problems) addAt(n *yaml.Node, path, message, hint string) {
+	if slices.Contains(p.unset, n) {
+		return
+	}
 	problem := Problem{Path: path, Message: message, Hint: hint}
 	if n != nil {
 		problem.File, problem.Line, problem.Col = p.file, n.Line, n.Column
