@@ -1,6 +1,7 @@
 package expose
 
 import (
+	"bufio"
 	"io"
 	"strconv"
 	"strings"
@@ -40,6 +41,13 @@ type compressor interface {
 	Reset(io.Writer)
 }
 
+// zip is a compressor and what it has made that has not gone out yet: compressors hand on a few hundred bytes at a time, which
+// net/http would send in pieces of 4 KiB.
+type zip struct {
+	in  compressor
+	out *bufio.Writer
+}
+
 // zips keeps compressors between scrapes.
 type zips struct{ gzip, zstd sync.Pool }
 
@@ -50,12 +58,13 @@ func (z *zips) pool(name string) *sync.Pool {
 	return &z.gzip
 }
 
-func (z *zips) get(name string, w io.Writer) compressor {
-	c, ok := z.pool(name).Get().(compressor)
+func (z *zips) get(name string, w io.Writer) *zip {
+	c, ok := z.pool(name).Get().(*zip)
 	if !ok {
-		c = newCompressor(name)
+		c = &zip{newCompressor(name), bufio.NewWriterSize(nil, flushBytes)}
 	}
-	c.Reset(w)
+	c.out.Reset(w)
+	c.in.Reset(c.out)
 	return c
 }
 
@@ -70,8 +79,10 @@ func newCompressor(name string) compressor {
 	return w
 }
 
-func (z *zips) put(name string, c compressor) {
-	_ = c.Close() // fails when the scraper has gone
-	c.Reset(nil)
+func (z *zips) put(name string, c *zip) {
+	_ = c.in.Close() // fails, as Flush does, when the scraper has gone
+	_ = c.out.Flush()
+	c.in.Reset(nil)
+	c.out.Reset(nil)
 	z.pool(name).Put(c)
 }

@@ -71,7 +71,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head.Set("Content-Encoding", name)
 		z := h.zips.get(name, w)
 		defer h.zips.put(name, z)
-		out = z
+		out = z.in
 	}
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)

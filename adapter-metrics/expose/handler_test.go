@@ -110,6 +110,30 @@ func TestHandler_TellsTheLengthOfAPageThatGoesOutInOnePiece(t *testing.T) {
 	}
 }
 
+func TestHandler_SendsACompressedPageInLargePieces(t *testing.T) {
+	h := expose.New(numbered(t, 20_000), nil, nil)
+	for _, encoding := range []string{"gzip", "zstd"} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept-Encoding", encoding)
+		w := &pieces{ResponseRecorder: httptest.NewRecorder()}
+		h.ServeHTTP(w, r)
+		if bytes := w.Body.Len(); bytes < 4<<10 || w.n > 1+bytes/(64<<10) {
+			t.Errorf("%s: %d bytes in %d pieces", encoding, bytes, w.n)
+		}
+	}
+}
+
+// pieces counts the writes of an answer.
+type pieces struct {
+	*httptest.ResponseRecorder
+	n int
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.n++
+	return p.ResponseRecorder.Write(b)
+}
+
 // numbered is a store of one family of n series.
 func numbered(t *testing.T, n int) *series.Store {
 	t.Helper()
