@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,7 +24,7 @@ func explain(_ context.Context, c *config.Config, in kit.Invocation) error {
 		return fmt.Errorf("read sample: %w", err)
 	}
 	if len(sample) == 0 {
-		return errors.New("read sample: standard input is empty (pipe a few log lines in)")
+		return kit.Usage("read sample: standard input is empty (pipe a few log lines in)")
 	}
 	p := &pipeline{}
 	defer func() { p.closeOutputs() }()
