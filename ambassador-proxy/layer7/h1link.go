@@ -153,6 +153,9 @@ func (l *link) fill() error {
 		n, err := l.nc.Read(l.buf.b[room:])
 		l.r, l.w = room, room+n
 		if n > 0 {
+			if l.tls != nil {
+				l.w += l.tls.further(l.nc, l.buf.b[l.w:])
+			}
 			return nil
 		}
 		l.release()
@@ -214,7 +217,7 @@ func (l *link) read(p []byte) (int, error) {
 // ask is write, and then as much of fill as can be had with it: the bytes are there when it returns, or fill goes on. Its error
 // is that of the write.
 func (l *link) ask(p []byte) error {
-	if l.tls != nil && l.tls.whole {
+	if l.tls != nil && l.tls.drained {
 		l.release()
 		var err error
 		l.sent, err = l.tls.ask(l.nc, p)

@@ -28,11 +28,12 @@ type below struct {
 	*net.TCPConn
 	raw syscall.RawConn
 
-	readFn func(uintptr) bool
-	dst    []byte
-	got    int
-	rerr   syscall.Errno
-	whole  bool // the last read got one record and no more: TLS holds nothing back
+	readFn  func(uintptr) bool
+	dst     []byte
+	nowait  bool
+	got     int
+	rerr    syscall.Errno
+	drained bool // TLS holds no record back
 
 	writeFn func(uintptr) bool
 	src     []byte
@@ -49,7 +50,8 @@ type below struct {
 
 // Of a record (RFC 8446, 5.1).
 const (
-	recordHead      = 5 // bytes: type, version, length
+	recordHead      = 5        // bytes: type, version, length
+	recordMost      = 16 << 10 // bytes of what it carries
 	applicationData = 23
 )
 
@@ -60,19 +62,37 @@ func (b *below) Read(p []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
+	case b.rerr == syscall.EAGAIN:
+		b.drained = true
+		return 0, b.rerr // is temporary: TLS keeps what it has of a record, and can be asked again
 	case b.rerr != 0:
 		return 0, b.failed("read", b.rerr)
 	case b.got == 0:
 		return 0, io.EOF
 	}
 	n := b.got
-	b.whole = n > recordHead && p[0] == applicationData && n == recordHead+int(p[3])<<8+int(p[4])
+	b.drained = n > recordHead && p[0] == applicationData && n == recordHead+int(p[3])<<8+int(p[4])
 	return n, nil
 }
 
 func (b *below) rawRead(fd uintptr) bool {
 	b.got, b.rerr = receive(fd, b.dst)
-	return b.rerr != syscall.EAGAIN
+	return b.rerr != syscall.EAGAIN || b.nowait
+}
+
+// further reads what tls, which is above b, can give without waiting, as long as a whole record fits into p. An error is told
+// by the next read.
+func (b *below) further(tls io.Reader, p []byte) (n int) {
+	b.nowait = true
+	for !b.drained && len(p)-n >= recordMost {
+		m, err := tls.Read(p[n:])
+		n += m
+		if err != nil {
+			break
+		}
+	}
+	b.nowait = false
+	return n
 }
 
 func (b *below) Write(p []byte) (int, error) {
