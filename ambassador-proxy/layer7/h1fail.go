@@ -27,8 +27,11 @@ func (x *exchange) keepViews() {
 // decline answers a well-formed request that goes nowhere, and keeps the connection if it has no body.
 func (x *exchange) decline(why reason.Reason) bool {
 	x.keepViews()
+	if x.e.ctx.Err() != nil {
+		why = reason.Stopped
+	}
 	_, none, _ := x.req.Body.Next(nil)
-	keep := none && x.req.KeepAlive
+	keep := none && x.req.KeepAlive && why != reason.Stopped
 	x.answerError(why, "", keep)
 	if !keep {
 		x.s.lingers = true
@@ -45,11 +48,14 @@ func (x *exchange) fail(why reason.Reason, detail string) bool {
 		x.body.held = false
 		c.skip(x.body.first)
 	}
+	if x.e.ctx.Err() != nil { // whatever that looked like
+		why, detail = reason.Stopped, ""
+	}
 	if why == reason.ClientAborted {
 		x.rec.Reason = why
 		return false
 	}
-	keep := x.keep && x.body.all && !why.Client()
+	keep := x.keep && x.body.all && !why.Client() && why != reason.Stopped
 	if !x.answerError(why, detail, keep) {
 		return false
 	}
@@ -84,8 +90,11 @@ func (x *exchange) answerError(why reason.Reason, detail string, keep bool) bool
 	}
 	x.answer = b
 	c := x.s.c
-	if why == reason.ClientTimeout { // the janitor has stopped all writing
+	switch why { // after which the janitor has stopped all writing
+	case reason.ClientTimeout:
 		c.nc.SetDeadline(time.Now().Add(answerTime))
+	case reason.Stopped:
+		c.nc.SetDeadline(time.Now().Add(lingerTime))
 	}
 	c.arm(x.e.janitor.in(answerTime))
 	err := c.write(b)

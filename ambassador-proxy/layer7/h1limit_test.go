@@ -2,10 +2,12 @@ package layer7
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,7 +183,7 @@ func TestH1_ASlowReaderHoldsTheUpstreamBack(t *testing.T) {
 	}
 }
 
-func TestH1_CloseEndsEverythingAtOnce(t *testing.T) {
+func TestH1_CloseEndsEverythingAtOnceAndTellsThoseWhoWait(t *testing.T) {
 	up := upstream(t, func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
 	e, addr := engine(t, poolOf(up))
 	idle, busy := dial(t, addr), dial(t, addr)
@@ -191,13 +193,58 @@ func TestH1_CloseEndsEverythingAtOnce(t *testing.T) {
 		t.Error("no activity with a request in flight")
 	}
 	e.Close()
-	for _, c := range []net.Conn{idle, busy} {
-		if _, err := io.ReadAll(c); err != nil && !strings.Contains(err.Error(), "reset") {
-			t.Error(err)
-		}
+	if b, err := io.ReadAll(idle); len(b) > 0 || err != nil {
+		t.Errorf("idle: %q, %v", b, err)
+	}
+	if b, err := io.ReadAll(busy); !strings.HasPrefix(string(b), "HTTP/1.1 503 ") || !strings.Contains(string(b), "X-Ambassador-Error: stopped\r\n") || err != nil {
+		t.Errorf("busy: %q, %v", b, err)
 	}
 	if c, r := e.Busy(); c != 0 || r != 0 {
 		t.Errorf("%d connections and %d requests after Close", c, r)
+	}
+}
+
+// lateEndpoint connects, and returns when the engine has been closed meanwhile.
+type lateEndpoint struct {
+	*address
+	pool    *pool
+	reached chan struct{}
+	engine  atomic.Pointer[H1]
+}
+
+func (e *lateEndpoint) Match(*Request) Decision                        { return Decision{Upstream: e} }
+func (e *lateEndpoint) Settings() *Settings                            { return &e.pool.settings }
+func (e *lateEndpoint) Admit(context.Context) error                    { return nil }
+func (e *lateEndpoint) Leave()                                         {}
+func (e *lateEndpoint) AppendFields(dst []byte, _ *Request) []byte     { return dst }
+func (e *lateEndpoint) Pick(context.Context, Pick) (Endpoint, error)   { return e, nil }
+func (e *lateEndpoint) Retry(reason.Reason, int) (time.Duration, bool) { return 0, false }
+
+func (e *lateEndpoint) Acquire(ctx context.Context, now time.Time, fresh bool) (*Conn, error) {
+	c, err := e.address.Acquire(ctx, now, fresh)
+	close(e.reached)
+	for j := &e.engine.Load().janitor; ; runtime.Gosched() {
+		j.mu.Lock()
+		closed := j.closed
+		j.mu.Unlock()
+		if closed {
+			return c, err
+		}
+	}
+}
+
+func TestH1_CloseEndsARequestThatGetsItsConnectionMeanwhile(t *testing.T) {
+	up := upstream(t, func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
+	p := poolOf(up)
+	late := &lateEndpoint{address: p.endpoints[0], pool: p, reached: make(chan struct{})}
+	e, addr := engine(t, p, func(c *H1Config) { c.Route = late })
+	late.engine.Store(e)
+	c := dial(t, addr)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-late.reached
+	e.Close()
+	if b, err := io.ReadAll(c); !strings.Contains(string(b), "X-Ambassador-Error: stopped\r\n") || err != nil {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 

@@ -145,6 +145,10 @@ func (x *exchange) once(fresh bool) (f failure, stale bool) {
 		return failure{why: reason.UpstreamReset, safe: true}, true
 	}
 	x.s.c.peer.Store(u)
+	if x.e.ctx.Err() != nil { // Close may have looked for it before
+		x.closeUpstream()
+		return failure{why: reason.Stopped, safe: true, final: true}, false
+	}
 	err = x.send(u)
 	if err != nil && u.sent == 0 && x.body.held {
 		fired := u.disarm()

@@ -25,6 +25,7 @@ const (
 	RetryBudgetExhausted
 	Forbidden
 	NoRoute
+	Stopped
 
 	// The upstream's answer is bad or late.
 	UpstreamReset
@@ -101,6 +102,8 @@ func (r Reason) row() row {
 		return row{"forbidden", "destination not allowed", 403, grpcPermissionDenied}
 	case NoRoute:
 		return row{"no_route", "no route matches", 404, grpcUnimplemented}
+	case Stopped:
+		return row{"stopped", "the ambassador was stopped before the answer (drain_timeout)", 503, grpcUnavailable}
 	}
 	return r.later()
 }
