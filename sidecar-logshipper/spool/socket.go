@@ -38,7 +38,10 @@ func listen(path string) (*net.UnixListener, os.FileInfo, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		return nil, nil, errors.Join(fmt.Errorf("listen on %s: somebody else does already", path), c.Close())
 	}
-	if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSocket != 0 { // nothing else is ours to remove
+	if st, err := os.Lstat(path); err == nil {
+		if st.Mode()&os.ModeSocket == 0 { // not ours to remove
+			return nil, nil, fmt.Errorf("listen on %s: something that is no socket is there (remove it, or name another path)", path)
+		}
 		_ = os.Remove(path) // what a killed process has left behind
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

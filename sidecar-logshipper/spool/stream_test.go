@@ -234,6 +234,8 @@ func TestSocket_TakesTheRemainsOfOneAndNoOtherFile(t *testing.T) {
 	if l, _, err := listen(path); err == nil {
 		_ = l.Close()
 		t.Error("listens where a file is")
+	} else if !strings.Contains(err.Error(), "something that is no socket is there (remove it") {
+		t.Error(err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "precious\n" {
 		t.Errorf("the file holds %q, %v", text, err)
