@@ -49,7 +49,7 @@ func TestReadme_HasEveryMetric(t *testing.T) {
 }
 
 // reasons are how the code names why a record was dropped.
-var reasons = regexp.MustCompile(`(?:\.Drop\(|\.drop\(g, |\bDropped\(|Dropped\.WithLabelValues\(|return |Reason[A-Z]\w* += )"((?:[a-z]+_[a-z]+)|overlong|vanished|rejected)"`)
+var reasons = regexp.MustCompile(`(?:\.Drop\(|\.drop\((?:g, )?|\bDropped\(|Dropped\.WithLabelValues\(|return |Reason[A-Z]\w* += )"((?:[a-z]+_[a-z]+)|overlong|vanished|rejected)"`)
 
 func TestReadme_HasEveryReasonForADrop(t *testing.T) {
 	text := readme(t)

@@ -53,8 +53,7 @@ func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 			p.keep = append(p.keep, drop == "")
 			if drop != "" {
 				e.dropped++
-				e.count.Dropped.WithLabelValues(drop).Inc()
-				e.count.DroppedBytes.WithLabelValues(drop).Add(float64(end - start))
+				e.count.drop(drop, 1, end-start)
 			}
 		}
 		if p.keep[i] {

@@ -106,5 +106,12 @@ func NewCounters(r prometheus.Registerer, dropped, droppedBytes *prometheus.Coun
 	stages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_records_total", Help: "Records that have passed a stage, for all outputs together: read, and shaped (left after parse and shape)."}, []string{"stage"})
 	c.Read, c.Shaped = stages.WithLabelValues("read"), stages.WithLabelValues("shaped")
 	r.MustRegister(c.Records, c.Bytes, c.Retries, c.InFlight, stages)
+	c.drop("rejected", 0, 0) // increase() does not see a counter begin with 1
 	return c
+}
+
+// drop counts records that are not delivered.
+func (c *Counters) drop(reason string, records, bytes int) {
+	c.Dropped.WithLabelValues(reason).Add(float64(records))
+	c.DroppedBytes.WithLabelValues(reason).Add(float64(bytes))
 }

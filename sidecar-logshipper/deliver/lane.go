@@ -59,6 +59,7 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, batches)}
 	l.enc = encoder{out: c.Out, routes: c.Routes, count: count}
 	l.limit.Store(batchBytes)
+	l.took(&output.Batch{}) // its counters are there from the start
 	for range batches {
 		l.idle <- &batch{}
 	}

@@ -220,8 +220,7 @@ func (l *Lane) bury(ctx context.Context, p piece, reason string) error {
 	wait := backoff.New(retryFirst, retryMost)
 	var rec record.Record
 	rec.Reset(&p.chunk, 0, len(p.chunk.Data))
-	l.count.Dropped.WithLabelValues("rejected").Inc()
-	l.count.DroppedBytes.WithLabelValues("rejected").Add(float64(len(p.chunk.Data)))
+	l.count.drop("rejected", 1, len(p.chunk.Data))
 	for {
 		err := l.Dead.Write(l.Name, reason, &rec)
 		if err == nil {

@@ -25,6 +25,9 @@ func NewCounters(r prometheus.Registerer) *Counters {
 		DroppedBytes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "logshipper_dropped_bytes_total", Help: "Bytes of files that were not delivered, by reason."}, []string{"reason"}),
 	}
 	r.MustRegister(c.Read, c.Overlong, c.Rotations, c.DroppedRecords, c.DroppedBytes)
+	for _, reason := range []string{"truncated_unread", "vanished", "overlong", "max_held", "max_age"} {
+		c.Drop(reason, 0, 0) // increase() does not see a counter begin with 1
+	}
 	return c
 }
 
