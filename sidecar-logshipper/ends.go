@@ -14,7 +14,7 @@ const untilPoll = 200 * time.Millisecond
 // anew.
 func (s *service) endByItself(ctx context.Context) {
 	for {
-		p, c := s.current()
+		p, c, replaced := s.watched()
 		era, end := context.WithCancel(ctx)
 		unlink := context.AfterFunc(p.read, end) // a reload stops the pipeline
 		over := s.awaitEnd(era, p, c)
@@ -27,7 +27,7 @@ func (s *service) endByItself(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.replaced:
+		case <-replaced:
 		}
 	}
 }

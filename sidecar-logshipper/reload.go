@@ -50,11 +50,9 @@ func (s *service) Reload(_ context.Context, c *config.Config) error {
 func (s *service) replace(p *pipeline, c *config.Config) {
 	s.mu.Lock()
 	s.pipe, s.config = p, c
+	close(s.replaced)
+	s.replaced = make(chan struct{})
 	s.mu.Unlock()
-	select {
-	case s.replaced <- struct{}{}:
-	default:
-	}
 }
 
 // tryOpen opens the outputs of a configuration and closes them again.

@@ -39,7 +39,7 @@ type service struct {
 	draining  bool // under reloading
 
 	done     chan struct{}
-	replaced chan struct{} // receives after a reload, of size 1
+	replaced chan struct{} // closed and replaced with pipe
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -55,7 +55,7 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 	if err != nil {
 		env.Log.Error("checkpoint is damaged, continuing from the one before", "error", err)
 	}
-	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{}), replaced: make(chan struct{}, 1)}
+	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{}), replaced: make(chan struct{})}
 	s.count.tail = tail.NewCounters(env.Metrics)
 	s.count.deliver = deliver.NewCounters(env.Metrics, s.count.tail.DroppedRecords, s.count.tail.DroppedBytes)
 	if err := s.startStreams(c); err != nil {
@@ -98,25 +98,33 @@ func (s *service) current() (*pipeline, *config.Config) {
 	return s.pipe, s.config
 }
 
-// saveRegularly writes the checkpoint once a second while it changes.
+// watched is current, with a channel that is closed when others have taken their place.
+func (s *service) watched() (*pipeline, *config.Config, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pipe, s.config, s.replaced
+}
+
+// saveRegularly writes the checkpoint once a second while it changes. While nothing does, no timer runs.
 func (s *service) saveRegularly(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	var due <-chan time.Time
 	for {
+		p, _, replaced := s.watched()
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.changed():
+		case <-replaced:
+		case <-p.set.Soiled():
+			if due == nil {
+				due = time.After(saveEvery)
+			}
+		case <-p.set.Changed():
 			_ = s.save()
-		case <-tick.C:
+		case <-due:
+			due = nil
 			_ = s.save() // logged there, and tried again
 		}
 	}
-}
-
-func (s *service) changed() <-chan struct{} {
-	p, _ := s.current()
-	return p.set.Changed()
 }
 
 func (s *service) save() error {

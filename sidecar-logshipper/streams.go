@@ -6,11 +6,13 @@ import (
 	"os"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
+
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/config"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/spool"
 )
 
-const pipePoll = time.Second // a named pipe that has appeared
+const pipeRetry = time.Second // after a named pipe that has appeared could not be read
 
 // startStreams begins to put what comes through pipes and sockets into spools below the state directory, or below a temporary
 // one that ends with the process.
@@ -56,13 +58,14 @@ func (s *service) closeStreams() {
 
 // awaitPipes begins anew when a path that was nothing, or a file, has become a named pipe.
 func (s *service) awaitPipes(ctx context.Context) {
-	tick := time.NewTicker(pipePoll)
-	defer tick.Stop()
 	for {
+		p, _, replaced := s.watched()
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-replaced:
+			continue
+		case <-p.set.Pipes():
 		}
 		_, c := s.current()
 		for _, name := range c.Streams("") {
@@ -72,6 +75,7 @@ func (s *service) awaitPipes(ctx context.Context) {
 			s.env.Log.Info("named pipe has appeared", "path", name)
 			if err := s.Reload(ctx, c); err != nil {
 				s.env.Log.Error("cannot read named pipe, will try again", "path", name, "error", err)
+				_ = backoff.Sleep(ctx, pipeRetry) // the next look meets it again
 			}
 			break
 		}

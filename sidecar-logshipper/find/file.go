@@ -27,6 +27,8 @@ type File struct {
 	Modified time.Time
 	// Links is 0 once the file is deleted and lives only through open handles.
 	Links uint32
+	// Linked says that Path ends in a symbolic link.
+	Linked bool
 }
 
 // NotAFile is the error of what exists and is no regular file.
@@ -54,10 +56,17 @@ const statMask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
 // Stat follows symbolic links: a link that is pointed elsewhere is another file. It refuses what is not a regular file.
 func Stat(path string) (File, error) {
 	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, path, 0, statMask, &st); err != nil {
-		return File{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, statMask, &st)
+	linked := err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+	if linked {
+		err = unix.Statx(unix.AT_FDCWD, path, 0, statMask, &st)
 	}
-	return fromStatx(path, &st)
+	if err != nil {
+		return File{Linked: linked}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	f, err := fromStatx(path, &st)
+	f.Linked = linked
+	return f, err
 }
 
 // StatOpen is Stat of an open file.
@@ -96,20 +105,28 @@ func fromStatx(path string, st *unix.Statx_t) (File, error) {
 
 // List stats the regular files of a directory, not its subdirectories. A file that goes away meanwhile is left out.
 func List(dir string) ([]File, error) {
-	entries, err := os.ReadDir(dir)
+	paths, err := Names(dir)
 	if err != nil {
 		return nil, err
 	}
-	files := make([]File, 0, len(entries))
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		if f, err := Stat(filepath.Join(dir, e.Name())); err == nil {
+	files := make([]File, 0, len(paths))
+	for _, p := range paths {
+		if f, err := Stat(p); err == nil {
 			files = append(files, f)
 		}
 	}
 	return files, nil
+}
+
+// Names are the paths of what is in a directory and no directory itself.
+func Names(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if !e.IsDir() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
 }
 
 // DirModified is when an entry of a directory was last made, renamed or removed; zero when it cannot be told.

@@ -57,7 +57,7 @@ func (s *Set) drop(g *Generation, reason string) {
 		c.read, c.acked.Offset = size, size
 	}
 	g.src, g.frozen, g.suspect = nothing{}, true, false
-	s.dirty = true
+	s.soil()
 	s.mu.Unlock()
 	if from < size {
 		s.count.Drop(reason, countLines(src, from, size), size-from)

@@ -48,7 +48,9 @@ func (s *Set) AwaitSaved(ctx context.Context, segments []Segment) error {
 		for i := range segments {
 			known = known && (segments[i].Generation.saved == identitySaved || len(segments[i].Chunk.Data) == 0)
 		}
-		s.dirty = s.dirty || !known
+		if !known {
+			s.soil()
+		}
 		s.mu.Unlock()
 		if known {
 			return nil
@@ -86,9 +88,4 @@ func (s *Set) Saved() {
 }
 
 // announce tells whoever saves that it should be at once.
-func (s *Set) announce() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
+func (s *Set) announce() { ring(s.changed) }

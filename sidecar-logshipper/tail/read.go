@@ -43,7 +43,7 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	s.mu.Unlock()
 
 	prefix := len(c.tail)
-	n, err := src.ReadAt(buf, c.read-int64(prefix))
+	n, err := readAt(src, buf, c.read-int64(prefix))
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.pause(lane, g, err)
 		return Segment{}, 0, Nothing
@@ -207,7 +207,7 @@ func (s *Set) move(lane int, g *Generation, next int64, used []byte) {
 	c.read, c.stuckAt = next, -1
 	c.tail = append(c.tail[:0], used[max(0, len(used)-markerBytes):]...)
 	g.size = max(g.size, next)
-	s.dirty = true // Position.Sent
+	s.soil() // Position.Sent
 }
 
 func (s *Set) stuck(lane int, g *Generation, size int64, phase int) {

@@ -183,7 +183,8 @@ func (s *Set) Snapshot() *checkpoint.State {
 func (s *Set) SaveFailed() {
 	s.Saved()
 	s.mu.Lock()
-	s.dirty, s.blind = true, true
+	s.soil()
+	s.blind = true
 	s.mu.Unlock()
 }
 

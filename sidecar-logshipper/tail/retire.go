@@ -24,7 +24,7 @@ func (s *Set) retire(now time.Time) {
 			t.Finished = now
 			s.tombstones[g.key] = t
 		}
-		s.dirty = true
+		s.soil()
 		return true
 	})
 	for key, t := range s.tombstones {

@@ -29,8 +29,8 @@ func (s *Set) scan() {
 		}
 		for _, p := range paths {
 			f, err := find.Stat(p)
-			if special, ok := errors.AsType[*find.NotAFile](err); ok && !s.isStream(special) {
-				s.report(special)
+			if special, ok := errors.AsType[*find.NotAFile](err); ok {
+				s.meet(special)
 			}
 			if err == nil && !slices.ContainsFunc(found, func(m match) bool { return m.Path == p }) {
 				found = append(found, match{f, i})
@@ -61,6 +61,16 @@ func (s *Set) scan() {
 	s.wake()
 }
 
+// meet passes on what was found and is no file.
+func (s *Set) meet(special *find.NotAFile) {
+	if special.Pipe() {
+		ring(s.pipes)
+	}
+	if !s.isStream(special) {
+		s.report(special)
+	}
+}
+
 // isStream says that it is read as a stream, or is about to be: a pipe whose path stands in the configuration as it is.
 func (s *Set) isStream(special *find.NotAFile) bool {
 	return slices.ContainsFunc(s.inputs, func(in Input) bool {
@@ -80,6 +90,7 @@ func (s *Set) follow(g *Generation, now time.Time) {
 		return
 	}
 	at, err := find.Stat(g.path)
+	g.linked = at.Linked
 	here := err == nil && at.Key == g.key
 	switch {
 	case here && !g.moved.IsZero():
@@ -100,7 +111,7 @@ func (s *Set) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	s.dirty = true
+	s.soil()
 	s.announce()
 }
 
@@ -171,7 +182,7 @@ func (s *Set) begin(f find.File, path string, input int, src source, length int6
 	g := &Generation{
 		path:   path,
 		Source: &record.Source{Path: s.nameOf(input, path), Generation: s.generationID(f.Key, epoch)},
-		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), size: length, links: f.Links, modified: time.Now(),
+		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), linked: f.Linked, size: length, links: f.Links, modified: time.Now(),
 	}
 	g.head, _ = headOf(src, headBytes)
 	var start int64
@@ -219,11 +230,14 @@ var rotatedSuffix = regexp.MustCompile(`^[._-]?[0-9][0-9T:._-]*(\.(gz|zst|bz2|xz
 func (s *Set) siblings(path string) []find.File {
 	dir := filepath.Dir(path)
 	if _, ok := s.listed[dir]; !ok {
-		s.listed[dir], _ = find.List(dir)
+		s.listed[dir], _ = find.Names(dir)
 	}
 	var list []find.File
-	for _, f := range s.listed[dir] {
-		if rotationOf(f.Path, path) {
+	for _, p := range s.listed[dir] {
+		if !rotationOf(p, path) {
+			continue
+		}
+		if f, err := find.Stat(p); err == nil {
 			list = append(list, f)
 		}
 	}

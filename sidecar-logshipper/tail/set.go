@@ -63,6 +63,8 @@ type Set struct {
 	count   *Counters
 	bell    *find.Bell
 	changed chan struct{} // receives when generations came, moved or went
+	soiled  chan struct{} // receives when there is anything to save
+	pipes   chan struct{} // receives when a named pipe was met
 	kicked  chan struct{}
 	sealed  chan struct{}   // closed after the last look
 	wakes   []chan struct{} // one for each lane, of size 1
@@ -82,16 +84,16 @@ type Set struct {
 	scanned    time.Time
 	activity   time.Time              // last growth of any file
 	held       map[find.Key]find.File // may be copies of followed files
-	listed     map[string][]find.File // directories, during one scan
+	listed     map[string][]string    // directories, during one scan
 }
 
 // New continues from a saved state and looks at the files once, so that reading can start.
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
-		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, listed: map[string][]find.File{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
+		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
@@ -133,25 +135,26 @@ func (s *Set) Run(ctx context.Context) {
 			watch.look()
 		case <-rescan.C:
 			s.scan()
-			watch.look()
 		}
 	}
 }
 
 // kick makes Run look at once.
 func (s *Set) kick() {
-	select {
-	case s.kicked <- struct{}{}:
-	default:
-	}
+	ring(s.kicked)
 }
 
 func (s *Set) wake() {
 	for _, w := range s.wakes {
-		select {
-		case w <- struct{}{}:
-		default:
-		}
+		ring(w)
+	}
+}
+
+// ring makes a channel of size 1 receive.
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -219,12 +222,26 @@ func (s *Set) Acknowledge(lane int, segments []Segment, state string) {
 	if state != "" {
 		s.outputs[s.lanes[lane]] = state
 	}
-	s.dirty = true
+	s.soil()
 }
 
 // Changed receives when generations came, moved or went: worth saving at once, because a file that is renamed while nobody
 // looks is found again only if it was known.
 func (s *Set) Changed() <-chan struct{} { return s.changed }
+
+// Soiled receives when something has changed that the next Snapshot is to hold, however little.
+func (s *Set) Soiled() <-chan struct{} { return s.soiled }
+
+// soil is called under the lock.
+func (s *Set) soil() {
+	if !s.dirty {
+		s.dirty = true
+		ring(s.soiled)
+	}
+}
+
+// Pipes receives when a look at the files met a named pipe under a path of the configuration.
+func (s *Set) Pipes() <-chan struct{} { return s.pipes }
 
 // Closing says that Finish was called.
 func (s *Set) Closing() bool {

@@ -4,8 +4,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
 
@@ -99,7 +97,7 @@ func (s *Set) mapDirectories() {
 		if g.links > 0 && g.now != "" {
 			add(filepath.Dir(g.now))
 		}
-		if linked(g.path) {
+		if g.linked {
 			if real, err := filepath.EvalSymlinks(g.path); err == nil {
 				add(filepath.Dir(real))
 			}
@@ -111,12 +109,6 @@ func (s *Set) mapDirectories() {
 		}
 	}
 	s.dirs = dirs
-}
-
-// linked says that a path ends in a symbolic link.
-func linked(path string) bool {
-	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
 // refresh stats what is open and says whether anything has changed.
