@@ -159,3 +159,12 @@ func TestHTTP_ARedirectIsNotFollowedAndSaysWhereItGoes(t *testing.T) {
 		t.Errorf("%+v", retry)
 	}
 }
+
+func TestHTTP_ACertificateThatIsNotTrustedNamesTheSettings(t *testing.T) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	err := open(t, Config{HTTP: &JSONConfig{HTTPConfig: HTTPConfig{URL: s.URL}}}).send(t.Context(), numbered(1))
+	if retry, ok := errors.AsType[*Retryable](err); !ok || retry.Reason != "network" || !strings.Contains(err.Error(), "tls.ca names whom to trust") {
+		t.Errorf("%v", err)
+	}
+}

@@ -242,6 +242,9 @@ func networkError(err error) error {
 	if of, ok := errors.AsType[*url.Error](err); ok {
 		err = of.Err
 	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		err = fmt.Errorf("%w (tls.ca names whom to trust, tls.server_name whom the certificate is for)", err)
+	}
 	return &Retryable{Reason: reason, Err: err}
 }
 
