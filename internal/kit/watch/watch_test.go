@@ -14,17 +14,10 @@ func TestWatcher_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.
 	dir := filepath.Join(t.TempDir(), "later")
 	file := filepath.Join(dir, "a")
 	log, _ := kittest.Logs(t)
-	changes, done := make(chan struct{}, 10), make(chan struct{})
-	go func() { defer close(done); New(file).Run(t.Context(), log, func() { changes <- struct{}{} }) }()
+	w := New(file)
+	changes, done := make(chan uint64, 100), make(chan struct{}) // what was seen: a write may be seen half done, too
+	go func() { defer close(done); w.Run(t.Context(), log, func() { changes <- w.last }) }()
 	t.Cleanup(func() { <-done })
-	wait := func(what string) {
-		t.Helper()
-		select {
-		case <-changes:
-		case <-time.After(5 * time.Second):
-			t.Fatalf("no change seen after %s", what)
-		}
-	}
 	put := func(content string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -45,11 +38,18 @@ func TestWatcher_SeesAFileWhoseDirectoryAppearsLaterAndIgnoresATouch(t *testing.
 			return false
 		}
 	}, "a change inside the new directory")
-	for len(changes) > 0 {
-		<-changes
-	}
 	put("last")
-	wait("the last content")
+	for last, deadline := w.hash(), time.After(5*time.Second); ; {
+		select {
+		case seen := <-changes:
+			if seen != last {
+				continue
+			}
+		case <-deadline:
+			t.Fatal("the last content was not seen")
+		}
+		break
+	}
 	now := time.Now().Add(time.Minute)
 	if err := os.Chtimes(file, now, now); err != nil {
 		t.Fatal(err)
