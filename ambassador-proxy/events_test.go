@@ -65,7 +65,8 @@ listeners:
   - {address: %q, protocol: forward, allow: ["example.com:443"]}
   - {address: %q, routes: [{to: shop, mirror: {to: narrow}}]}
 upstreams:
-  shop: {url: "file+http://%s", balance: round_robin, tls: {ca: %[6]s/ca.crt, cert: %[6]s/tls.crt, key: %[6]s/tls.key}}
+  shop: {url: "file+http://%s", balance: round_robin}
+  secured: {url: "https://127.0.0.1:1", tls: {ca: %[6]s/ca.crt, cert: %[6]s/tls.crt, key: %[6]s/tls.key}}
   narrow: {url: %[7]q, limits: {requests: 1, queue: 1, queue_timeout: 1m}}
 `, address, narrow, egress, dark, list, v.dir, s.URL), "--drain-quiet", "2s")
 	scrape := func() string { _, text := kittest.Get("http://" + admin + "/metrics"); return text }
@@ -95,7 +96,7 @@ upstreams:
 	write(t, list, "nonsense")
 	moved("failed lookups", "ambassador_dns_refresh_total", 1, `upstream="shop"`, `result="failed"`)
 	moved("age of the answer", "ambassador_dns_age_seconds", 1, `upstream="shop"`)
-	moved("expiry", "ambassador_tls_cert_not_after_seconds", float64(time.Now().Unix()), `upstream="shop"`)
+	moved("expiry", "ambassador_tls_cert_not_after_seconds", float64(time.Now().Unix()), `upstream="secured"`)
 
 	var waiting []chan int
 	for range 2 { // one works, one waits
