@@ -7,7 +7,8 @@ SEEDS    ?= 2000
 KUBELAB  ?= $(wildcard ../shared/tools/kubelab)
 LDFLAGS  := -s -w -buildid= -X github.com/pod-helpers/pod-helpers/internal/kit.version=$(VERSION)
 # Code that runs once, or once a scrape, is not worth its inlined copies: a quarter of a megabyte of each image.
-COLD     := $(foreach m,google.golang.org/protobuf go.yaml.in github.com/prometheus github.com/itchyny,-gcflags='$(m)/...=-l')
+COLD     := $(foreach m,google.golang.org/protobuf/... go.yaml.in/... github.com/prometheus/... vendor/... \
+	encoding/asn1 log/slog math/big runtime/pprof,-gcflags='$(m)=-l')
 # So are TLS handshakes and jq in the adapter, which has no other room for the server's half of TLS: a third of a megabyte.
 COLD_adapter-metrics := $(foreach m,crypto/tls crypto/x509/... github.com/itchyny/...,-gcflags='$(m)=-l')
 # No helper uses net/http's HTTP/2: two never speak it, the ambassador has its own. Half a megabyte.
