@@ -78,7 +78,7 @@ e2e: images ## rung 4: the claims on a Kubernetes cluster (KUBECONFIG, else one 
 bench: bench-logshipper bench-ambassador bench-adapter ## rung 5: side by side with the peers, by hand
 
 bench-logshipper bench-ambassador bench-adapter: bench-%: build
-	@bash .ci/packages real && go run ./bench/$* $(ARGS)
+	@bash .ci/packages real && go run ./bench/$* -binary $(abspath bin/$(ARCH)/$(filter %$* $*%,$(HELPERS))) $(ARGS)
 
 kind-demo: images ## the Pods on kind (KIND_NODE_IMAGE picks another node image)
 	@kind/demo.sh

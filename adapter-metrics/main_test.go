@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) { kittest.Scripts(t, "testdata/script", nil) }
 
 func TestUsage_NamesEveryFlag(t *testing.T) {
 	loader := conf.Loader[config.Config]{Name: "adapter-metrics", EnvPrefix: "ADAPTER_", Defaults: config.Default, Flags: config.Flags}
-	kittest.UsageNamesEveryFlag(t, usage, loader.Names())
+	kittest.UsageNamesEveryFlag(t, "adapter-metrics", loader.Names())
 }
 
 // app is an application that answers with what it is told to say; empty is a failure.

@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) { kittest.Scripts(t, "testdata/script", nil) }
 
 func TestUsage_NamesEveryFlag(t *testing.T) {
 	loader := conf.Loader[config.Config]{Name: "ambassador-proxy", EnvPrefix: "AMBASSADOR_", Defaults: config.Default, Flags: config.Flags}
-	kittest.UsageNamesEveryFlag(t, usage, loader.Names())
+	kittest.UsageNamesEveryFlag(t, "ambassador-proxy", loader.Names())
 }
 
 // proxied starts an ambassador with one --proxy to target and returns the address that the app connects to.

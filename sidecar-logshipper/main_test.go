@@ -19,5 +19,5 @@ func TestScripts(t *testing.T) { kittest.Scripts(t, "testdata/script", nil) }
 func TestUsage_NamesEveryFlag(t *testing.T) {
 	h := helper()
 	loader := conf.Loader[config.Config]{Name: h.Name, EnvPrefix: h.EnvPrefix, AdminAddress: h.AdminAddress, Defaults: h.Defaults, Flags: h.Flags}
-	kittest.UsageNamesEveryFlag(t, h.Usage, loader.Names())
+	kittest.UsageNamesEveryFlag(t, "sidecar-logshipper", loader.Names())
 }

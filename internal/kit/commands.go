@@ -2,9 +2,14 @@ package kit
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,9 +27,19 @@ func (p *process[C]) builtin() map[string]func(context.Context, []string) error 
 		"healthcheck": p.healthcheck,
 		"wait":        p.wait,
 		"quit":        p.quit,
-		"schema":      func(context.Context, []string) error { return p.schema() },
-		"version":     func(context.Context, []string) error { return p.printVersion() },
-		"help":        func(context.Context, []string) error { return p.help() },
+		"schema":      alone(p.schema),
+		"version":     alone(p.printVersion),
+		"help":        alone(p.help),
+	}
+}
+
+// alone is a command that takes no arguments.
+func alone(run func() error) func(context.Context, []string) error {
+	return func(_ context.Context, args []string) error {
+		if len(args) > 0 {
+			return Usage("unexpected argument %q", args[0])
+		}
+		return run()
 	}
 }
 
@@ -68,7 +83,7 @@ func (p *process[C]) check(ctx context.Context, args []string) error {
 }
 
 func (p *process[C]) explain(ctx context.Context, args []string) error {
-	loaded, done, err := p.load(args)
+	loaded, done, err := p.answered(p.loader.LoadWith(args, p.environ))
 	if err != nil || done {
 		return err
 	}
@@ -80,7 +95,7 @@ func (p *process[C]) command(ctx context.Context, c Command[C], args []string) e
 		config := p.Defaults()
 		return c.Run(ctx, nil, p.invocation(&config, args))
 	}
-	loaded, done, err := p.load(args)
+	loaded, done, err := p.answered(p.loader.LoadWith(args, p.environ))
 	if err != nil || done {
 		return err
 	}
@@ -116,7 +131,21 @@ func (p *process[C]) printVersion() error {
 	return err
 }
 
+//go:embed usage.txt
+var common string
+
+// help is the helper's own text, then that of all.
 func (p *process[C]) help() error {
-	_, err := fmt.Fprint(p.stdout, p.Usage)
+	b := strings.Builder{}
+	b.WriteString(p.Usage)
+	b.WriteString(strings.Replace(common, "ADMIN", p.AdminAddress, 1))
+	for _, name := range slices.Sorted(maps.Keys(p.Commands)) {
+		fmt.Fprintf(&b, "  %-22s %s\n", name, p.Commands[name].Summary)
+	}
+	fmt.Fprintf(&b, `
+Every flag has a variable: --drain-quiet is %sDRAIN_QUIET. A flag wins over it, it wins over the file.
+Exit codes: 0 clean, 1 failed, 2 bad flags or configuration, 3 stopped with work left
+`, p.EnvPrefix)
+	_, err := io.WriteString(p.stdout, b.String())
 	return err
 }

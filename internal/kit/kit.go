@@ -26,7 +26,7 @@ type Helper[C any] struct {
 	EnvPrefix    string // LOGSHIPPER_
 	Metrics      string // logshipper: prefix of its metric names
 	AdminAddress string // :19101
-	Usage        string // text of --help, laid out by hand
+	Usage        string // begins --help, laid out by hand: what it does, an example, its own flags
 
 	Defaults func() C
 	Flags    func(*conf.Flags, *C)

@@ -33,9 +33,6 @@ func (p *process[C]) run(ctx context.Context, args []string) error {
 	if err != nil || done {
 		return err
 	}
-	if len(loaded.Rest) > 0 {
-		return Usage("unexpected argument %q (flags have two dashes; see --help)", loaded.Rest[0])
-	}
 	var watcher *watch.Watcher
 	if files := filesOf(loaded); len(files) > 0 {
 		// Read again what the watcher has seen, so that no change falls in between.

@@ -127,18 +127,20 @@ func (f *Flags) find(name string) *flag {
 	return nil
 }
 
-// parse reads args up to the first that is no flag; rest is what follows.
+// parse reads flags wherever they stand, up to a --; rest are the other arguments. Behind the first of them one dash is the
+// command's business.
 func (f *Flags) parse(args []string, p *Problems) (values map[string][]string, rest []string) {
 	values = map[string][]string{}
 	for len(args) > 0 {
 		arg := args[0]
 		if arg == "--" {
-			return values, args[1:]
-		}
-		if !strings.HasPrefix(arg, "-") || arg == "-" {
-			return values, args
+			return values, append(rest, args[1:]...)
 		}
 		args = args[1:]
+		if !strings.HasPrefix(arg, "-") || arg == "-" || len(rest) > 0 && !strings.HasPrefix(arg, "--") {
+			rest = append(rest, arg)
+			continue
+		}
 		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		fl := f.find(name)
 		switch {
@@ -161,7 +163,7 @@ func (f *Flags) parse(args []string, p *Problems) (values map[string][]string, r
 		}
 		values[name] = append(values[name], value)
 	}
-	return values, nil
+	return values, rest
 }
 
 func dashed(hint string) string {

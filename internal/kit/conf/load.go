@@ -18,7 +18,7 @@ type Loader[C any] struct {
 type Loaded[C any] struct {
 	Config        *C
 	File          string   // --config; empty when flags alone configure the helper
-	Rest          []string // arguments behind the flags
+	Rest          []string // arguments that are no flags
 	Links         []string // ignored service-link variables
 	Help, Version bool
 }
@@ -27,11 +27,24 @@ type configuration interface{ Base() *Common }
 
 // Load fills the configuration from defaults, the file named by --config, the environment (KEY=value pairs) and
 // args, in rising precedence, completes it (Complete method, when there is one) and validates it (Validate method).
-// The error is a *Problems with everything that is wrong; nothing is when args ask for help or the version.
+// The error is a *Problems with everything that is wrong; nothing is when args ask for help or the version. LoadWith lets
+// arguments that are no flags be.
 func (l Loader[C]) Load(args, environ []string) (*Loaded[C], error) {
+	return l.load(args, environ, false)
+}
+
+// LoadWith is Load for a command that takes arguments.
+func (l Loader[C]) LoadWith(args, environ []string) (*Loaded[C], error) {
+	return l.load(args, environ, true)
+}
+
+func (l Loader[C]) load(args, environ []string, takesArguments bool) (*Loaded[C], error) {
 	out, problems := l.fill(args, environ, nil)
 	if out.Help || out.Version {
 		return out, nil
+	}
+	if !takesArguments {
+		out.noArguments(problems)
 	}
 	if len(problems.List) > 0 {
 		return out, problems.Err()
@@ -57,10 +70,14 @@ func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Load
 			flagsOnly.List = append(flagsOnly.List, problem)
 		}
 	}
-	if len(out.Rest) > 0 {
-		flagsOnly.Add(out.Rest[0], "unexpected argument", "")
-	}
+	out.noArguments(flagsOnly)
 	return out, flagsOnly.Err()
+}
+
+func (l *Loaded[C]) noArguments(p *Problems) {
+	if len(l.Rest) > 0 {
+		p.Add(l.Rest[0], "unexpected argument", "flags have two dashes; a pattern needs quotes, or the shell expands it")
+	}
 }
 
 func (l Loader[C]) fill(args, environ []string, extra func(*Flags)) (*Loaded[C], *Problems) {

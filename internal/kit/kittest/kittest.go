@@ -18,6 +18,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -195,15 +196,24 @@ func NeedReal(t testing.TB, programs ...string) {
 	t.Skipf("not installed: %s (make test-real installs them)", strings.Join(missing, ", "))
 }
 
-// UsageNamesEveryFlag fails for each flag that the hand-written usage text forgets.
-func UsageNamesEveryFlag(t testing.TB, usage string, names []string) {
+// UsageNamesEveryFlag fails for each flag that the --help of a program, laid out by hand, forgets.
+func UsageNamesEveryFlag(t testing.TB, program string, names []string) {
 	t.Helper()
+	help := Start(t, nil, program, "--help")
+	help.Wait(10 * time.Second)
+	usage := help.Stdout.String()
 	for _, name := range names {
-		if !strings.Contains(usage, "--"+name) {
-			t.Errorf("the usage text does not mention --%s", name)
+		if !strings.Contains(usage, "  --"+name) && !strings.Contains(usage, ", --"+name) {
+			t.Errorf("--help does not mention --%s", name)
 		}
 	}
-	if lines := strings.Count(usage, "\n"); lines > 100 {
-		t.Errorf("the usage text has %d lines; two screens hold 100", lines)
+	lines := strings.Split(usage, "\n")
+	if len(lines) > 100 {
+		t.Errorf("--help has %d lines; two screens hold 100", len(lines))
+	}
+	for _, line := range lines {
+		if utf8.RuneCountInString(line) > 130 {
+			t.Errorf("a line too wide for a terminal: %s", line)
+		}
 	}
 }
