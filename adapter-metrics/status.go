@@ -10,7 +10,7 @@ import (
 // Status are the facts of the status page: each source with its state and what it gives.
 func (p *pipeline) Status() admin.Status {
 	now := *p.now.Load()
-	s := admin.Status{Health: "ok", Headline: fmt.Sprintf("%d series from %d sources", p.store.Len(), len(now))}
+	s := admin.Status{Health: "ok", Headline: fmt.Sprintf("%d series from %s", p.store.Len(), admin.Count(len(now), "source"))}
 	rows := admin.Section{Title: "Sources", Columns: []string{"source", "state", "age", "series", "samples"}}
 	for _, r := range now {
 		state, word, age := "ok", "listening", time.Time{}

@@ -50,7 +50,7 @@ func (s *service) Status() admin.Status {
 			endpoints.Rows = append(endpoints.Rows, admin.Row{State: state, Cells: []string{u.Name(), e.Address(), e.State().String(), short(e.Load().Latency(now)), fmt.Sprint(e.Load().InFlight()), fmt.Sprint(e.Connections())}})
 		}
 	}
-	status.Headline = fmt.Sprintf("%d listeners, %d upstreams, %d endpoints", len(listeners.Rows), len(upstreams.Rows), len(endpoints.Rows))
+	status.Headline = admin.Count(len(listeners.Rows), "listener") + ", " + admin.Count(len(upstreams.Rows), "upstream") + ", " + admin.Count(len(endpoints.Rows), "endpoint")
 	status.Sections = []admin.Section{listeners, upstreams, endpoints}
 	return status
 }

@@ -32,7 +32,7 @@ func (s *service) Status() admin.Status {
 		}
 		outputs.Rows = append(outputs.Rows, row)
 	}
-	st.Headline = fmt.Sprintf("%d files, %s to deliver", len(files.Rows), size(p.backlog()))
+	st.Headline = admin.Count(len(files.Rows), "file") + ", " + size(p.backlog()) + " to deliver"
 	if failing > 0 {
 		st.Headline += fmt.Sprintf(", %d of %d outputs not answering", failing, len(outputs.Rows))
 	}

@@ -1,9 +1,22 @@
+// Package decode reads the formats in which applications tell their statistics: documents and pages as a walk from value to
+// value, lines of StatsD, Graphite and logs one by one. Each value becomes a sample.Sample.
 package decode
 
 import (
 	"maps"
 	"slices"
+
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 )
+
+// A Walker is led through a document: the rules, seen from a decoder.
+type Walker interface {
+	// Push goes one segment down; the segment stays as it is until Pop.
+	Push(segment []byte)
+	Pop()
+	// Leaf takes the value where the walk stands and keeps nothing of it.
+	Leaf(*sample.Sample)
+}
 
 // A Decoder walks a document and yields its values. After an error what stood before it has been yielded.
 type Decoder func(doc []byte, to Walker) error

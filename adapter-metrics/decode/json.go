@@ -13,15 +13,6 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 )
 
-// A Walker is led through a document: the rules, seen from a decoder.
-type Walker interface {
-	// Push goes one segment down; the segment stays as it is until Pop.
-	Push(segment []byte)
-	Pop()
-	// Leaf takes the value where the walk stands and keeps nothing of it.
-	Leaf(*sample.Sample)
-}
-
 // maxDepth of a JSON document; the stack of a deeper one would only serve an attacker.
 const maxDepth = 128
 

@@ -1,3 +1,5 @@
+// Package source gets at what applications tell of themselves: documents that are fetched at a scrape, packets and streams
+// that are pushed, log files that are followed, and what the kernel knows of their processes.
 package source
 
 import (

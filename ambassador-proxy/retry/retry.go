@@ -114,15 +114,5 @@ func Idempotent(method string, hasKey bool) bool {
 	return hasKey
 }
 
-// BeforeSending tells whether a failure happened before anything of the request was sent.
-func BeforeSending(why reason.Reason) bool {
-	switch why {
-	case reason.DNSFailed, reason.ConnectRefused, reason.ConnectTimeout, reason.ConnectFailed, reason.TLSVerifyFailed,
-		reason.TLSHandshakeFailed, reason.ViaFailed:
-		return true
-	}
-	return false
-}
-
 // Status tells whether an answer says that another endpoint may do better.
 func Status(code int) bool { return code == 502 || code == 503 || code == 504 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	_ "embed"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -43,4 +44,12 @@ func pageHandler(name string) http.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(text)
 	}
+}
+
+// Count is "1 file" or "2 files".
+func Count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
