@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -128,4 +129,56 @@ func queued(t *testing.T, conn *net.TCPConn) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func TestWholeBodyConn_ReadsWhatComesAndTellsTheEndATimeoutAndAReset(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	pair := func() (wholeBodyConn, *net.TCPConn) {
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close(); server.Close() })
+		return wholeBodyConn{client.(*net.TCPConn)}, server.(*net.TCPConn)
+	}
+	conn, server := pair()
+	_ = conn.SetReadDeadline(time.Unix(1, 0))
+	_, err = conn.Read(make([]byte, 10))
+	if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() { // as crypto/tls looks at it
+		t.Errorf("after the deadline: %v", err)
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	got := make(chan []byte)
+	go func() {
+		all, err := io.ReadAll(conn) // waits, takes both parts, and the end
+		if err != nil {
+			t.Error(err)
+		}
+		got <- all
+	}()
+	for _, part := range []string{"one ", "two"} {
+		_, _ = server.Write([]byte(part))
+	}
+	server.Close()
+	if all := <-got; string(all) != "one two" {
+		t.Errorf("read %q", all)
+	}
+	conn, server = pair()
+	_ = server.SetLinger(0)
+	server.Close()
+	if _, err := conn.Read(make([]byte, 10)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("after a reset: %v", err)
+	}
+	conn.Close()
+	if _, err := conn.Read(make([]byte, 10)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
 }
