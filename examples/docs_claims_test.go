@@ -122,7 +122,7 @@ func TestPages_NameOnlyFlagsThatExist(t *testing.T) {
 			}
 			for _, name := range regexp.MustCompile(`(?:^|[\s"\[])(--[a-z][a-z-]+)`).FindAllStringSubmatch(line, -1) {
 				found++
-				if !regexp.MustCompile(regexp.QuoteMeta(name[1])+`\b`).MatchString(where) {
+				if !regexp.MustCompile(regexp.QuoteMeta(name[1]) + `\b`).MatchString(where) {
 					t.Errorf("%s: no flag %s in %q", page, name[1], line)
 				}
 			}
