@@ -45,13 +45,18 @@ func (m *memcached) shared(b []byte) (key []byte, how share, as shape) {
 	return nil, alone, lineShape
 }
 
+// binaryMagic begins each request of the binary protocol.
+const binaryMagic = 0x80
+
+var errBinary = errors.New("the binary protocol is not supported by the sharding ambassador") // a value, never written
+
 // ParseLine reads a command line and the block of data that belongs to it from the beginning of b: its words, how long the
 // line is, and how long all of it is. errMore when b ends too early: n is then how long the command is, or 0, and words and
 // line are there when n is. Any other error is final for the connection.
 func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) {
 	words = words[:0]
-	if len(b) > 0 && b[0] == 0x80 { // the magic of a request
-		return words, 0, 0, errors.New("the binary protocol is not supported by the sharding ambassador")
+	if len(b) > 0 && b[0] == binaryMagic {
+		return words, 0, 0, errBinary
 	}
 	end := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
 	if end < 0 {
@@ -71,6 +76,9 @@ func ParseLine(b []byte, words [][]byte) (out [][]byte, line, n int, err error) 
 			words = append(words, w)
 		}
 		text = rest
+	}
+	if len(words) > 0 && words[0][0] == binaryMagic { // behind blanks: as it would be sent on
+		return words, 0, 0, errBinary
 	}
 	at := dataSize(words)
 	if at < 0 || len(words) <= at { // without a size there are no data, as for memcached itself

@@ -150,6 +150,7 @@ func FuzzParseLine(f *testing.F) {
 	f.Add([]byte("set a 0 0 1\r\nx\r\n"))
 	f.Add([]byte("mg a v\r\n"))
 	f.Add([]byte("get a  b\n"))
+	f.Add([]byte(" \x80\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		words, line, n, err := ParseLine(b, nil)
 		if err == errMore && n > 0 { // the line is there: its data can be scanned in pieces
