@@ -28,6 +28,9 @@ func (s *service) endByItself(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-replaced:
+		case <-s.broken:
+			close(s.done)
+			return
 		}
 	}
 }

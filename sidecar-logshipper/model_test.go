@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,7 +144,7 @@ func (m *model) note(what string) { m.log = append(m.log, what) }
 func (m *model) step() {
 	a := m.apps[m.rand.IntN(len(m.apps))]
 	name := filepath.Base(a.path)
-	switch n := m.rand.IntN(24); {
+	switch n := m.rand.IntN(25); {
 	case n < 6:
 		a.write(1 + m.rand.IntN(50))
 		m.note(name + " lines")
@@ -174,6 +175,9 @@ func (m *model) step() {
 		m.fillState()
 	case n < 19:
 		m.truncateWhileHeld(a)
+	case n < 20:
+		m.proc.Signal(syscall.SIGHUP)
+		m.note("reload")
 	default:
 		mode := []string{"", "", "500", "429", "413", "reset", "lost answer", "partial", "hang"}[m.rand.IntN(9)]
 		sinks := m.sinks()

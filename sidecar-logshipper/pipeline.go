@@ -40,8 +40,14 @@ type counters struct {
 	deliver *deliver.Counters
 }
 
+// past is what a pipeline continues.
+type past struct {
+	state *checkpoint.State
+	set   *tail.Set // of the pipeline that has stopped, nil at the start
+}
+
 // newPipeline wires the stages and starts them. On error nothing runs. Streams arrive in spools, below that directory.
-func newPipeline(c *config.Config, env kit.Env, spools string, from *checkpoint.State, count counters, tap *deliver.Tap) (*pipeline, error) {
+func newPipeline(c *config.Config, env kit.Env, spools string, from past, count counters, tap *deliver.Tap) (*pipeline, error) {
 	p := &pipeline{}
 	if err := p.open(c, env); err != nil {
 		p.closeOutputs()
@@ -58,13 +64,13 @@ func newPipeline(c *config.Config, env kit.Env, spools string, from *checkpoint.
 	}
 	p.set = tail.New(tail.Config{
 		Inputs: inputs, Lanes: names, StartAtEnd: c.Start == "end", Salt: env.Pod.UID + "/" + env.Pod.Container, Log: env.Log,
-		Bounds: tail.Bounds{Held: int64(c.MaxHeld), Age: c.MaxAge.D()},
-	}, count.tail, from)
+		Before: from.set, Bounds: tail.Bounds{Held: int64(c.MaxHeld), Age: c.MaxAge.D()},
+	}, count.tail, from.state)
 	memory := semaphore.NewWeighted(int64(c.Memory))
 	dead := deliver.NewDeadLetters(stateDir(c))
 	for i, out := range p.outs {
 		lane, err := deliver.NewLane(deliver.Config{
-			Index: i, Name: names[i], Set: p.set, Out: out, Routes: routes[i], Memory: memory, Window: deliver.WindowFor(int64(c.Memory), len(p.outs)), Compressed: c.Outputs[i].Compressed(), Known: p.set.AwaitSaved, Dead: dead, Tap: tap, Log: env.Log,
+			Index: i, Name: names[i], Set: p.set, Out: out, Routes: routes[i], Memory: memory, Window: deliver.WindowFor(int64(c.Memory), len(p.outs)), Batching: deliver.BatchingFor(&c.Outputs[i]), Known: p.set.AwaitSaved, Dead: dead, Tap: tap, Log: env.Log,
 		}, count.deliver)
 		if err != nil {
 			p.closeOutputs()
@@ -160,7 +166,8 @@ func (p *pipeline) start() {
 	}
 }
 
-// stop ends reading, gives the requests under way a moment, then ends them too. What they leave is read again.
+// stop ends reading, gives the requests under way a moment, then ends them too. What they leave is read again, from set,
+// which keeps its files until it is closed.
 func (p *pipeline) stop(grace time.Duration) {
 	p.stopReading()
 	timer := time.AfterFunc(grace, p.stopSends)
@@ -168,7 +175,6 @@ func (p *pipeline) stop(grace time.Duration) {
 	p.running.Wait()
 	p.stopSends()
 	p.closeOutputs()
-	p.set.Close()
 }
 
 func (p *pipeline) closeOutputs() {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit"
@@ -38,13 +39,27 @@ func (s *service) Reload(_ context.Context, c *config.Config) error {
 	if err := s.store.Save(state); err != nil { // the IDs of what is sent next are taken for saved
 		s.env.Log.Error("cannot save positions, will try again", "error", err)
 	}
-	pipe, err := newPipeline(c, s.env, s.streams.State, state, s.count, s.tap)
-	if err == nil {
-		s.replace(pipe, c)
-	} else if pipe, again := newPipeline(was, s.env, s.streams.State, state, s.count, s.tap); again == nil {
-		s.replace(pipe, was)
+	from := past{state, old.set}
+	pipe, err := newPipeline(c, s.env, s.streams.State, from, s.count, s.tap)
+	if err != nil {
+		var again error
+		if pipe, again = newPipeline(was, s.env, s.streams.State, from, s.count, s.tap); again != nil {
+			s.fail(fmt.Errorf("reload: neither the new configuration starts nor the one before: %w", errors.Join(err, again)))
+			return err
+		}
+		c = was
 	}
+	s.replace(pipe, c)
+	old.set.Close()
 	return err
+}
+
+// fail ends the helper: the next process reads on from the positions that are saved.
+func (s *service) fail(err error) {
+	s.mu.Lock()
+	s.failed = err
+	s.mu.Unlock()
+	close(s.broken)
 }
 
 func (s *service) replace(p *pipeline, c *config.Config) {

@@ -39,6 +39,8 @@ type service struct {
 	draining  bool // under reloading
 
 	done     chan struct{}
+	broken   chan struct{} // closed when no pipeline runs any more
+	failed   error         // why, under mu
 	replaced chan struct{} // closed and replaced with pipe
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -55,13 +57,13 @@ func start(_ context.Context, c *config.Config, env kit.Env) (kit.Service[config
 	if err != nil {
 		env.Log.Error("checkpoint is damaged, continuing from the one before", "error", err)
 	}
-	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{}), replaced: make(chan struct{})}
+	s := &service{env: env, store: store, config: c, tap: deliver.NewTap(), done: make(chan struct{}), broken: make(chan struct{}), replaced: make(chan struct{})}
 	s.count.tail = tail.NewCounters(env.Metrics)
 	s.count.deliver = deliver.NewCounters(env.Metrics, s.count.tail.DroppedRecords, s.count.tail.DroppedBytes)
 	if err := s.startStreams(c); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	s.pipe, err = newPipeline(c, env, s.streams.State, from, s.count, s.tap)
+	s.pipe, err = newPipeline(c, env, s.streams.State, past{state: from}, s.count, s.tap)
 	if err != nil {
 		s.closeStreams()
 		return nil, errors.Join(err, store.Close())
@@ -147,6 +149,9 @@ func (s *service) save() error {
 
 // Drain implements kit.Service: what is worth most is saved first, then the app gets its time to fall silent.
 func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
+	if s.Err() != nil {
+		return nil // nothing is left that could deliver
+	}
 	s.reloading.Lock()
 	s.draining = true
 	s.reloading.Unlock()
@@ -188,6 +193,7 @@ func (s *service) Close() error {
 	defer s.closeStreams()
 	p, _ := s.current()
 	p.stop(0)
+	defer p.set.Close()
 	return errors.Join(s.save(), s.store.Close())
 }
 
@@ -195,7 +201,11 @@ func (s *service) Close() error {
 func (s *service) Done() <-chan struct{} { return s.done }
 
 // Err implements kit.Service.
-func (s *service) Err() error { return nil }
+func (s *service) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
 
 // Live makes /livez fail when an output has stopped moving.
 func (s *service) Live() error {

@@ -155,7 +155,11 @@ func (c *Config) Validate(p *conf.Problems) {
 		names = append(names, name)
 	}
 	c.Shape.Validate(p, "shape")
-	if least := conf.Size(deliver.BatchMemory * max(1, len(c.Outputs))); c.Memory < least {
+	var least conf.Size
+	for i := range c.Outputs {
+		least += conf.Size(deliver.BatchingFor(&c.Outputs[i]).Memory())
+	}
+	if c.Memory < least {
 		p.Add("memory", fmt.Sprintf("%s is too little", c.Memory), fmt.Sprintf("at least %dKiB for these outputs", (least+1023)/1024))
 	}
 }

@@ -1,11 +1,13 @@
 // Package deliver brings what was read to the outputs: one Lane for each output, each at its own pace. A lane fills one batch
 // while it sends the other, with one request under way, which keeps the order; it sends each batch until it is answered
-// for, and only then moves the positions. Where the answer comes later (output.Deferred), more batches are out meanwhile. The log files are the queue: while an output is away its lane simply stops reading.
+// for, and only then moves the positions. Where the answer comes later (output.Deferred), more batches are out meanwhile. The
+// log files are the queue: while an output is away its lane simply stops reading.
 package deliver
 
 import (
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
@@ -31,12 +33,33 @@ const (
 	perByte = 3
 )
 
-// BatchMemory is what the batches of one output take of the memory budget, in bytes; less makes no progress.
-const BatchMemory = 2 * perByte * (batchBytes + tail.Margin)
+// Batching says when a batch is closed: with so many bytes of input, or so long after its first read.
+type Batching struct {
+	Bytes int
+	Wait  time.Duration
+}
+
+// BatchingFor is what suits an output.
+func BatchingFor(c *output.Config) Batching {
+	switch {
+	case c.S3 != nil: // each batch is an object, and each object is paid for
+		size, age := c.S3.Object()
+		return Batching{Bytes: size, Wait: age}
+	case c.Compressed():
+		return Batching{Bytes: batchBytes, Wait: flushPacked}
+	default:
+		return Batching{Bytes: batchBytes, Wait: flushAfter}
+	}
+}
+
+// Memory is what the batches of an output take of the memory budget, in bytes; less makes no progress.
+func (b Batching) Memory() int64 { return 2 * perByte * int64(b.Bytes+tail.Margin) }
 
 // WindowFor is how many batches each of so many outputs may have under way with a memory budget of so many bytes: each can use
 // up its share without waiting for the others.
-func WindowFor(memory int64, outputs int) int { return int(2 * memory / int64(outputs) / BatchMemory) }
+func WindowFor(memory int64, outputs int) int {
+	return int(2 * memory / int64(outputs) / Batching{Bytes: batchBytes}.Memory())
+}
 
 // batch is input as it was read, and its encoding.
 type batch struct {
@@ -56,10 +79,10 @@ type piece struct {
 	keep  []bool // nil: all
 }
 
-// buffer makes sure that there is one to read into.
-func (b *batch) buffer() {
+// buffer makes sure that there is one to read so many bytes into.
+func (b *batch) buffer(size int) {
 	if b.raw == nil {
-		b.raw = make([]byte, 0, batchBytes+tail.Margin)
+		b.raw = make([]byte, 0, size+tail.Margin)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -46,7 +47,8 @@ type letter struct {
 	File    string    `json:"file"`
 	Offset  int64     `json:"offset"`
 	EventID string    `json:"event_id"`
-	Record  string    `json:"record"`
+	Record  string    `json:"record,omitempty"`
+	Bytes   []byte    `json:"record_base64,omitempty"` // in its place where it is not UTF-8, which JSON cannot hold
 }
 
 // Write returns when the record is on disk.
@@ -54,10 +56,16 @@ func (d *DeadLetters) Write(out, reason string, r *record.Record) error {
 	if d.path == "" {
 		return nil
 	}
-	line, err := json.Marshal(letter{
+	l := letter{
 		Time: time.Now().UTC(), Output: out, Reason: reason, File: r.Source.Path, Offset: r.Offset,
-		EventID: string(r.ID().Append(nil)), Record: string(r.Raw),
-	})
+		EventID: string(r.ID().Append(nil)),
+	}
+	if utf8.Valid(r.Raw) {
+		l.Record = string(r.Raw)
+	} else {
+		l.Bytes = r.Raw
+	}
+	line, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("write dead letter: %w", err)
 	}

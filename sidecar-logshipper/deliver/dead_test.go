@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -42,6 +43,21 @@ func TestDeadLetters_AreBoundedAndTheOldestGo(t *testing.T) {
 	before, _ := os.ReadFile(d.path + ".1")
 	if !strings.Contains(string(before), "third") {
 		t.Errorf("the one before begins with %.100q", before)
+	}
+}
+
+func TestDeadLetters_KeepBytesThatAreNotUTF8(t *testing.T) {
+	d := NewDeadLetters(t.TempDir())
+	c := &record.Chunk{Source: &record.Source{Path: "a"}, Data: []byte("gr\xfc\xdfe\n"), Next: 6}
+	var r record.Record
+	r.Reset(c, 0, 6)
+	if err := d.Write("out", "400", &r); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(d.path)
+	var got letter
+	if err := json.Unmarshal(text, &got); err != nil || string(got.Bytes) != "gr\xfc\xdfe" || got.Record != "" {
+		t.Errorf("%s: %v", text, err)
 	}
 }
 

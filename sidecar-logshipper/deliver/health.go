@@ -77,7 +77,7 @@ func (l *Lane) Live(now time.Time) error {
 		}
 		return nil
 	}
-	if still := now.Sub(s.LastAck); still > stuckAfter {
+	if still := now.Sub(s.LastAck); still > stuckAfter+l.Batching.Wait {
 		return fmt.Errorf("output %s has not moved for %s with %d bytes to deliver", l.Name, still.Round(time.Second), s.BacklogBytes)
 	}
 	return nil

@@ -28,8 +28,8 @@ type Config struct {
 	Memory *semaphore.Weighted
 	// Window is how many batches may be under way where Out is an output.Deferred; the others have two, one of which is filled.
 	Window int
-	// Compressed says that the output packs each batch, which is worth waiting for a fuller one.
-	Compressed bool
+	// Batching is when a batch is closed.
+	Batching Batching
 	// Known returns when the records of the segments may leave, because a resend would be known by their IDs; nil: at once.
 	Known func(context.Context, []tail.Segment) error
 	Dead  *DeadLetters
@@ -58,7 +58,7 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 	}
 	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, batches)}
 	l.enc = encoder{out: c.Out, routes: c.Routes, count: count}
-	l.limit.Store(batchBytes)
+	l.limit.Store(int64(c.Batching.Bytes))
 	l.took(&output.Batch{}) // its counters are there from the start
 	for range batches {
 		l.idle <- &batch{}
@@ -125,11 +125,7 @@ func (f *filler) due() bool {
 	if f.b == nil || f.b.empty() {
 		return false
 	}
-	wait := flushAfter
-	if f.Compressed {
-		wait = flushPacked
-	}
-	wait -= time.Since(f.b.opened)
+	wait := f.Batching.Wait - time.Since(f.b.opened)
 	if wait <= flushEarly || f.Set.Closing() {
 		return true
 	}
@@ -168,7 +164,7 @@ func (f *filler) begin(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false
 	case b := <-f.idle:
-		b.buffer()
+		b.buffer(f.Batching.Bytes)
 		b.budget = int64(cap(b.raw)) * perByte
 		if f.Memory.Acquire(ctx, b.budget) != nil {
 			return false
@@ -236,7 +232,7 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 }
 
 // grown says that the buffer was enlarged for one long record.
-func (f *filler) grown() bool { return cap(f.b.raw) > batchBytes+tail.Margin }
+func (f *filler) grown() bool { return cap(f.b.raw) > f.Batching.Bytes+tail.Margin }
 
 // handOver encodes the batch and gives it to the sender.
 func (f *filler) handOver(ctx context.Context) {

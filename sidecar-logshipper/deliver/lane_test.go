@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
@@ -64,6 +65,9 @@ func (l *lines) got() []string {
 	return append([]string(nil), l.taken...)
 }
 
+// usual is how most outputs batch.
+var usual = BatchingFor(&output.Config{})
+
 // bench is one lane on one directory.
 type bench struct {
 	dir    string
@@ -87,13 +91,13 @@ func newBenchOf(t testing.TB, out output.Output, window int, stages ...record.St
 	log, _ := kittest.Logs(t)
 	registry := prometheus.NewRegistry()
 	count := tail.NewCounters(registry)
-	b := &bench{dir: dir, memory: semaphore.NewWeighted(int64(window) * BatchMemory / 2)}
+	b := &bench{dir: dir, memory: semaphore.NewWeighted(int64(window) * usual.Memory() / 2)}
 	b.set = tail.New(tail.Config{
 		Inputs: []tail.Input{{Globs: find.Globs{Paths: []string{dir + "/*.log"}}, MaxLine: 1 << 20, Overlong: tail.OverlongTruncate}},
 		Lanes:  []string{"out"}, Log: log,
 	}, count, &checkpoint.State{})
 	lane, err := NewLane(Config{
-		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory, Window: window,
+		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory, Window: window, Batching: usual,
 		Dead: NewDeadLetters(dir + "/state"), Tap: NewTap(), Log: log,
 	}, NewCounters(registry, count.DroppedRecords, count.DroppedBytes))
 	if err != nil {
@@ -212,7 +216,7 @@ func TestMemory_BoundsWhatIsReadWhileTheOutputIsAway(t *testing.T) {
 	away = false
 	mu.Unlock()
 	b.await(t, 50_000)
-	kittest.Eventually(t, 5*time.Second, func() bool { return b.memory.TryAcquire(BatchMemory) }, "all memory to be given back")
+	kittest.Eventually(t, 5*time.Second, func() bool { return b.memory.TryAcquire(usual.Memory()) }, "all memory to be given back")
 }
 
 func TestLive_FailsOnlyWhenALaneIsStuckWithoutRetrying(t *testing.T) {
@@ -263,16 +267,28 @@ func TestPassThrough_AllocatesNothingPerLine(t *testing.T) {
 	}
 }
 
-func TestCompressedOutput_WaitsLongerForAFullerBatch(t *testing.T) {
-	for compressed, want := range map[bool]time.Duration{false: flushAfter, true: flushPacked} {
-		f := filler{Lane: &Lane{Config: Config{Set: newBench(t, &lines{}).set, Compressed: compressed}}, flush: time.NewTimer(time.Hour)}
+func TestBatch_WaitsLongerWhereAFullerOneIsWorthMore(t *testing.T) {
+	web := output.HTTPConfig{URL: "http://h"}
+	packed := output.HTTPConfig{URL: "http://h", Compression: "gzip"}
+	for _, c := range []struct {
+		what string
+		out  output.Config
+		want time.Duration
+	}{
+		{"plain", output.Config{HTTP: &output.JSONConfig{HTTPConfig: web}}, flushAfter},
+		{"compressed", output.Config{HTTP: &output.JSONConfig{HTTPConfig: packed}}, flushPacked},
+		{"objects", output.Config{S3: &output.S3Config{HTTPConfig: packed}}, time.Minute},
+		{"objects of an age", output.Config{S3: &output.S3Config{HTTPConfig: packed, ObjectAge: conf.Duration(time.Hour)}}, time.Hour},
+	} {
+		want := c.want
+		f := filler{Lane: &Lane{Config: Config{Set: newBench(t, &lines{}).set, Batching: BatchingFor(&c.out)}}, flush: time.NewTimer(time.Hour)}
 		f.b = &batch{}
 		f.b.segments = make([]tail.Segment, 1)
 		if f.b.opened = time.Now().Add(-want / 2); f.due() {
-			t.Errorf("compressed %v: due after half of %s", compressed, want)
+			t.Errorf("%s: due after half of %s", c.what, want)
 		}
 		if f.b.opened = time.Now().Add(flushEarly - want); !f.due() {
-			t.Errorf("compressed %v: not due when the tick comes a little before %s", compressed, want)
+			t.Errorf("%s: not due when the tick comes a little before %s", c.what, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
@@ -24,7 +25,7 @@ func newLaneTo(t *testing.T, out *lines, text string) (*Lane, []piece) {
 	log, _ := kittest.Logs(t)
 	registry := prometheus.NewRegistry()
 	dropped := tail.NewCounters(registry)
-	lane, err := NewLane(Config{Name: "out", Out: out, Routes: make([]Route, 1), Dead: NewDeadLetters(t.TempDir()), Log: log},
+	lane, err := NewLane(Config{Name: "out", Out: out, Routes: make([]Route, 1), Batching: usual, Dead: NewDeadLetters(t.TempDir()), Log: log},
 		NewCounters(registry, dropped.DroppedRecords, dropped.DroppedBytes))
 	if err != nil {
 		t.Fatal(err)
@@ -119,4 +120,14 @@ func TestLive_ALaneThatCannotWriteDeadLettersIsRetrying(t *testing.T) {
 			t.Errorf("%v, failing since %s", err, lane.health.failing)
 		}
 	})
+}
+
+func TestRetryAfter_WinsButNotForEver(t *testing.T) {
+	lane, _ := newLaneTo(t, &lines{}, "a\n")
+	for named, want := range map[time.Duration]time.Duration{7 * time.Second: 7 * time.Second, 24 * 365 * time.Hour: 10 * time.Minute} {
+		wait := backoff.New(retryFirst, retryMost)
+		if got := lane.retryAfter(&output.Retryable{Reason: "429", After: named, Err: errors.New("busy")}, wait); got != want {
+			t.Errorf("Retry-After %s: waits %s", named, got)
+		}
+	}
 }

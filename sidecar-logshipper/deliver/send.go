@@ -42,7 +42,7 @@ func (l *Lane) acknowledge(b *batch) {
 func (l *Lane) recycle(b *batch) {
 	l.Memory.Release(b.budget)
 	l.count.InFlight.Sub(float64(b.budget))
-	if cap(b.raw) > batchBytes+tail.Margin {
+	if cap(b.raw) > l.Batching.Bytes+tail.Margin {
 		b.raw = nil
 	}
 	b.reset()
@@ -181,12 +181,15 @@ func (l *Lane) attempt(ctx context.Context, b *output.Batch, try func() error, s
 	}
 }
 
+// longestRetryAfter is how much of a Retry-After is believed: a date that somebody got wrong must not end the delivery.
+const longestRetryAfter = 10 * time.Minute
+
 // retryAfter notes a failed attempt and says when to make the next.
 func (l *Lane) retryAfter(err error, wait *backoff.Backoff) time.Duration {
 	l.count.Retries.WithLabelValues(l.Name, reasonOf(err)).Inc()
 	l.complain(err)
 	if retryable, ok := errors.AsType[*output.Retryable](err); ok && retryable.After > 0 {
-		return retryable.After
+		return min(retryable.After, longestRetryAfter)
 	}
 	return wait.Next()
 }

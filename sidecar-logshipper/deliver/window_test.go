@@ -121,7 +121,7 @@ func TestDeferred_WhatIsOutIsBoundedByTheWindow(t *testing.T) {
 		t.Fatalf("a fourth batch of %d bytes is out", len(a.body))
 	case <-time.After(300 * time.Millisecond):
 	}
-	if b.memory.TryAcquire(BatchMemory/2 + 1) {
+	if b.memory.TryAcquire(usual.Memory()/2 + 1) {
 		t.Error("what is out is not taken from the budget")
 	}
 }
@@ -163,7 +163,7 @@ func TestWindowFor_SharesTheBudgetAmongTheOutputs(t *testing.T) {
 		memory  int64
 		outputs int
 		want    int
-	}{{16 << 20, 1, 21}, {16 << 20, 3, 7}, {BatchMemory, 1, 2}} {
+	}{{16 << 20, 1, 21}, {16 << 20, 3, 7}, {usual.Memory(), 1, 2}} {
 		if got := WindowFor(c.memory, c.outputs); got != c.want {
 			t.Errorf("%d bytes for %d outputs: %d batches, want %d", c.memory, c.outputs, got, c.want)
 		}

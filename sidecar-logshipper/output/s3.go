@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,10 +19,17 @@ import (
 // S3Config is a bucket of Amazon S3, or of what speaks its protocol.
 type S3Config struct {
 	HTTPConfig   `yaml:",inline"`
-	Region       string      `yaml:"region,omitempty" doc:"Default AWS_REGION, else us-east-1."`
-	AccessKey    conf.Secret `yaml:"access_key,omitempty" doc:"Default AWS_ACCESS_KEY_ID."`
-	SecretKey    conf.Secret `yaml:"secret_key,omitempty" doc:"Default AWS_SECRET_ACCESS_KEY."`
-	SessionToken conf.Secret `yaml:"session_token,omitempty" doc:"Of temporary credentials; default AWS_SESSION_TOKEN."`
+	Region       string        `yaml:"region,omitempty" doc:"Default AWS_REGION, else us-east-1."`
+	AccessKey    conf.Secret   `yaml:"access_key,omitempty" doc:"Default AWS_ACCESS_KEY_ID."`
+	SecretKey    conf.Secret   `yaml:"secret_key,omitempty" doc:"Default AWS_SECRET_ACCESS_KEY."`
+	SessionToken conf.Secret   `yaml:"session_token,omitempty" doc:"Of temporary credentials; default AWS_SESSION_TOKEN."`
+	ObjectSize   conf.Size     `yaml:"object_size,omitempty" doc:"Bytes of input in an object, at most; default 1MiB. Takes six times as much of memory."`
+	ObjectAge    conf.Duration `yaml:"object_age,omitempty" doc:"How long an object is waited for to fill, at most; default 1m."`
+}
+
+// Object is how large an object may become, in bytes of input, and how old.
+func (c *S3Config) Object() (size int, age time.Duration) {
+	return int(cmp.Or(c.ObjectSize, 1<<20)), cmp.Or(c.ObjectAge.D(), time.Minute)
 }
 
 // S3 puts each batch as one object of JSON lines: PREFIX/YYYY/MM/DD/HH/GENERATION-OFFSET.jsonl.gz, by the time and the event
@@ -43,6 +51,11 @@ const stampSize = 8
 func (c *S3Config) validate(p *conf.Problems, path string) {
 	if u, err := url.Parse(c.URL); err == nil && strings.Trim(u.Path, "/") == "" {
 		p.Add(path+".url", "names no bucket", "write https://s3.REGION.amazonaws.com/BUCKET/PREFIX")
+	}
+	if size, age := c.Object(); size < 64<<10 || size > 256<<20 {
+		p.Add(path+".object_size", fmt.Sprintf("%s is not between 64KiB and 256MiB", c.ObjectSize), "")
+	} else if age < time.Second {
+		p.Add(path+".object_age", fmt.Sprintf("%s is less than a second", c.ObjectAge), "each object is a request that is paid for")
 	}
 	if c.Compression == "snappy" {
 		p.Add(path+".compression", "is snappy, which no tool reads as a file", "use gzip, zstd or none")

@@ -74,6 +74,26 @@ func openAs(f find.File, inflate bool) (opened, error) {
 	return opened{src, length, compressed}, nil
 }
 
+// duplicate is src once more, with a handle of its own.
+func duplicate(src source) (source, error) {
+	switch src := src.(type) {
+	case *os.File:
+		fd, err := unix.FcntlInt(src.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("duplicate %s: %w", src.Name(), err)
+		}
+		return os.NewFile(uintptr(fd), src.Name()), nil
+	case *inflated:
+		file, err := duplicate(src.file)
+		if err != nil {
+			return nil, err
+		}
+		return &inflated{file: file.(*os.File), newReader: src.newReader}, nil
+	default:
+		return src, nil
+	}
+}
+
 func inflaterFor(magic []byte) func(io.Reader) (io.Reader, func(), error) {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}): // RFC 1952 §2.3.1

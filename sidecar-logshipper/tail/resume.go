@@ -10,9 +10,9 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
-// resume finds each generation of a saved state again: first by its key, under its path or another name in its directory;
-// then in a copy of it (compressed or not). What cannot be found is counted and said.
-func (s *Set) resume(from *checkpoint.State) {
+// resume finds each generation of a saved state again: first by its key, under its path or another name in its directory, or
+// among the open files of the Set before; then in a copy of it (compressed or not). What cannot be found is counted and said.
+func (s *Set) resume(from *checkpoint.State, before *Set) {
 	var open []checkpoint.File
 	for _, e := range from.Files {
 		s.epochs[e.Key] = max(s.epochs[e.Key], e.Epoch)
@@ -24,7 +24,9 @@ func (s *Set) resume(from *checkpoint.State) {
 	}
 	found := make([]*Generation, len(open))
 	for i, e := range open {
-		found[i] = s.resumeByKey(e)
+		if found[i] = s.resumeByKey(e); found[i] == nil {
+			found[i] = s.resumeHeld(e, before)
+		}
 		if found[i] != nil {
 			s.order = append(s.order, found[i])
 		}
@@ -65,6 +67,32 @@ func (s *Set) resumeByKey(e checkpoint.File) *Generation {
 	if where.Path != e.Path && !g.frozen {
 		g.moved = time.Now()
 		s.count.rotation("rename")
+	}
+	return g
+}
+
+// resumeHeld goes on with a file that is deleted, or out of sight, which the Set before has open.
+func (s *Set) resumeHeld(e checkpoint.File, before *Set) *Generation {
+	if before == nil {
+		return nil
+	}
+	i := slices.IndexFunc(before.order, func(g *Generation) bool { return g.key == e.Key && g.Source.Generation == e.Generation })
+	if i < 0 {
+		return nil
+	}
+	old := before.order[i]
+	src, err := duplicate(old.src)
+	if err != nil {
+		return nil
+	}
+	if !hasHead(src, e.Head) || !fits(e, src) {
+		_ = src.Close()
+		return nil
+	}
+	g := s.restore(e, src, find.File{Key: e.Key, Links: old.links}, old.size)
+	if g.moved = old.moved; g.moved.IsZero() && !g.frozen {
+		g.moved = time.Now()
+		s.count.rotation("delete")
 	}
 	return g
 }

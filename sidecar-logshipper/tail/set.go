@@ -49,6 +49,9 @@ type Config struct {
 	// Salt makes generations unique between Pods whose volumes have equal inode numbers.
 	Salt string
 	Log  *slog.Logger
+	// Before is the Set whose place this one takes, nil for none: it has the deleted files open that nothing else leads to.
+	// Its Run has ended; it may be closed when New has returned.
+	Before *Set
 	Bounds
 }
 
@@ -101,7 +104,7 @@ func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	for name, state := range from.Outputs {
 		s.outputs[name] = state
 	}
-	s.resume(from)
+	s.resume(from, c.Before)
 	s.scan()
 	s.atEnd = false
 	return s

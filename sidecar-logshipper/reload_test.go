@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+)
+
+func TestReload_KeepsTheFilesThatAreNowhereButInItsHands(t *testing.T) {
+	for name, away := range map[string]func(*testing.T, *app){
+		"deleted": func(_ *testing.T, a *app) { a.remove() },
+		"moved out of sight": func(t *testing.T, a *app) {
+			a.check(os.Rename(a.path, filepath.Join(t.TempDir(), "elsewhere")))
+			a.reopen()
+		},
+		"copied, truncated, the copy compressed and deleted": func(t *testing.T, a *app) {
+			a.copyTruncate()
+			a.compress()
+			time.Sleep(time.Second) // until the copy is found
+			a.check(os.Remove(a.path + ".1.gz"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, dir, admin := newSink(t), t.TempDir(), kittest.FreeAddress(t)
+			a := newApp(t, filepath.Join(dir, "app.log"))
+			s.behave("500")
+			p := kittest.Start(t, nil, "sidecar-logshipper", "--path", a.path, "--to", s.url(), "--state", filepath.Join(dir, "state"),
+				"--admin-address", admin, "--drain-quiet", "50ms", "--memory", "2MiB")
+			p.WaitReady(admin)
+			a.write(20_000) // more than fits into memory
+			time.Sleep(300 * time.Millisecond)
+			away(t, a)
+			a.write(10)
+			time.Sleep(300 * time.Millisecond)
+			for n := range 2 { // what was handed on is handed on again
+				p.Signal(syscall.SIGHUP)
+				kittest.Eventually(t, 15*time.Second, func() bool { return strings.Count(p.Stderr.String(), "configuration reloaded") > n }, "the reload")
+			}
+			a.write(10)
+			s.behave("")
+			kittest.Eventually(t, 20*time.Second, func() bool { return len(s.missing(a.whole)) == 0 }, "all lines")
+			p.Signal(syscall.SIGTERM)
+			if code := p.Wait(10 * time.Second); code != 0 {
+				t.Errorf("exit %d", code)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !slices.IsSorted(s.order) {
+				t.Error("the order is lost")
+			}
+		})
+	}
+}
