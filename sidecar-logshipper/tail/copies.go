@@ -89,6 +89,22 @@ func (g *Generation) giveUp() {
 	}
 }
 
+// abandon ends a copy that was itself written anew before it was read: the lines after it must not wait for it.
+func (s *Set) abandon(g *Generation) {
+	s.mu.Lock()
+	src, unread := g.src, int64(0)
+	for i := range g.cursors {
+		unread = max(unread, g.size-g.cursors[i].read)
+	}
+	s.mu.Unlock()
+	s.update(func() {
+		g.suspect = false
+		g.giveUp()
+	})
+	_ = src.Close()
+	s.countTruncation(g, false, unread)
+}
+
 func (s *Set) countTruncation(g *Generation, copied bool, unread int64) {
 	switch {
 	case copied:
@@ -160,7 +176,7 @@ func (s *Set) isCopy(f find.File, o opened) bool {
 		}
 		same := sameTail(src, length, g)
 		if _, ok := s.intact(g); !ok { // truncated just now: f may be the copy that inspect is about to look for
-			s.suspect(g)
+			s.suspect(g, g.src)
 			same = true
 		}
 		if same {

@@ -49,7 +49,7 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 		return Segment{}, 0, Nothing
 	}
 	if n < prefix || !bytes.Equal(buf[:prefix], c.tail) || c.read == 0 && (n < head.Len || xxhash.Sum64(buf[:head.Len]) != sumOr(head)) {
-		s.suspect(g)
+		s.suspect(g, src)
 		return Segment{}, 0, Nothing
 	}
 	data, atEnd := buf[prefix:n], n < len(buf)
@@ -217,11 +217,15 @@ func (s *Set) stuck(lane int, g *Generation, size int64, phase int) {
 	g.cursors[lane].stuckAt, g.cursors[lane].stuckPhase = size, phase
 }
 
-func (s *Set) suspect(g *Generation) {
+// suspect notes what was seen in src, unless Run has looked meanwhile and g is read from elsewhere.
+func (s *Set) suspect(g *Generation, src source) {
 	s.mu.Lock()
-	g.suspect = true
+	stale := g.src != src
+	g.suspect = g.suspect || !stale
 	s.mu.Unlock()
-	s.kick()
+	if !stale {
+		s.kick()
+	}
 }
 
 // pause leaves a file alone for a while after a read error.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
 )
 
@@ -138,5 +140,43 @@ func TestStateThatCannotBeSaved_GivesNoTwoLivesOfAFileTheSameID(t *testing.T) {
 	ids[readOn(t, follow(t, dir, Bounds{}, state))] = true // killed, and started again
 	if len(ids) != 4 {
 		t.Errorf("%d IDs for 4 lives: a destination that compares them drops lines", len(ids))
+	}
+}
+
+func TestTruncation_ThatALaggingReadNoticesOnceMoreDoesNotHoldUpWhatFollows(t *testing.T) {
+	path := t.TempDir() + "/a.log"
+	put(t, path, "before\n")
+	s := follow(t, strings.TrimSuffix(path, "/a.log"), Bounds{}, &checkpoint.State{})
+	readOn(t, s)
+	old := s.order[0]
+	src := old.src // as a Read has it that has begun
+	rewrite(t, path, "after, and longer than before\n")
+	for range maxLooks + 2 {
+		s.scan()
+	}
+	s.suspect(old, src)
+	if got := readAll(s); got != "after, and longer than before\n" {
+		t.Errorf("after the truncation %q is read", got)
+	}
+}
+
+func TestCopyThatIsItselfWrittenAnew_IsCountedAndDoesNotHoldUpWhatFollows(t *testing.T) {
+	path := t.TempDir() + "/a.log"
+	put(t, path, "read\n")
+	s := follow(t, strings.TrimSuffix(path, "/a.log"), Bounds{}, &checkpoint.State{})
+	readOn(t, s)
+	put(t, path, "unread\n")
+	s.refresh()
+	put(t, path+".1", "read\nunread\n")
+	rewrite(t, path, "after\n")
+	s.scan()
+	rewrite(t, path+".1", "other\nthings\n")
+	readAll(s)
+	s.scan()
+	if got := readAll(s); got != "other\nthings\nafter\n" { // it matches the glob, so it is another file now
+		t.Errorf("after the copy was written anew %q is read", got)
+	}
+	if lost := testutil.ToFloat64(s.count.DroppedBytes.WithLabelValues("truncated_unread")); lost != 7 {
+		t.Errorf("%v bytes counted as lost, want the 7 of unread", lost)
 	}
 }

@@ -126,6 +126,10 @@ func (s *Set) refresh() bool {
 }
 
 func (s *Set) refreshOne(g *Generation) bool {
+	if g.frozen && g.suspect {
+		s.abandon(g)
+		return true
+	}
 	f, ok := g.file()
 	if !ok || g.frozen {
 		return false
