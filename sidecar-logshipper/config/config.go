@@ -159,6 +159,9 @@ func (c *Config) Validate(p *conf.Problems) {
 	for i := range c.Outputs {
 		least += conf.Size(deliver.BatchingFor(&c.Outputs[i]).Memory())
 	}
+	if len(c.Outputs) == 0 { // which is a mistake of its own
+		least = conf.Size(deliver.BatchingFor(&output.Config{}).Memory())
+	}
 	if c.Memory < least {
 		p.Add("memory", fmt.Sprintf("%s is too little", c.Memory), fmt.Sprintf("at least %dKiB for these outputs", (least+1023)/1024))
 	}

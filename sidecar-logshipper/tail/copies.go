@@ -15,10 +15,7 @@ import (
 func (s *Set) inspect(g *Generation) {
 	s.mu.Lock()
 	c, head := *g.furthest(), g.head
-	unread := g.size - g.cursors[0].read
-	for i := range g.cursors {
-		unread = max(unread, g.size-g.cursors[i].read)
-	}
+	unread := g.unread()
 	s.mu.Unlock()
 	if size, ok := s.intact(g); ok {
 		s.update(func() { g.suspect, g.looks, g.size = false, 0, size })
@@ -92,10 +89,7 @@ func (g *Generation) giveUp() {
 // abandon ends a copy that was itself written anew before it was read: the lines after it must not wait for it.
 func (s *Set) abandon(g *Generation) {
 	s.mu.Lock()
-	src, unread := g.src, int64(0)
-	for i := range g.cursors {
-		unread = max(unread, g.size-g.cursors[i].read)
-	}
+	src, unread := g.src, g.unread()
 	s.mu.Unlock()
 	s.update(func() {
 		g.suspect = false

@@ -88,7 +88,15 @@ func (g *Generation) furthest() *cursor {
 	return best
 }
 
-// unread is how many bytes the slowest output has not acknowledged.
+// unread is how many bytes the slowest output has not read.
+func (g *Generation) unread() (n int64) {
+	for i := range g.cursors {
+		n = max(n, g.size-g.cursors[i].read)
+	}
+	return n
+}
+
+// unacknowledged is how many bytes the slowest output has not acknowledged.
 func (g *Generation) unacknowledged() (n int64) {
 	for i := range g.cursors {
 		n = max(n, g.size-g.cursors[i].acked.Offset)
