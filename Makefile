@@ -41,6 +41,7 @@ FORCE:
 
 test: lint ## rung 1: everything that needs only Go, with the race detector
 	@$(GO_TEST) -race -skip Real work | $(TALLY)
+	@$(GO_TEST) -run Allocat $$(git grep -l AllocsPerRun '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') | $(TALLY) # exact without the detector only
 	@$(GO_TEST) -tags full -run 'Full|Kafka|Output.*/grpc' ./sidecar-logshipper/output/... | $(TALLY)
 
 lint: ## gofmt, go vet, staticcheck

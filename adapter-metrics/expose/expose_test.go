@@ -154,28 +154,6 @@ func TestWrite_NativeHistogramIsTheOneOfClientGolang(t *testing.T) {
 	}
 }
 
-// TestWrite_AllocationsDoNotDependOnTheNumberOfSeries guards the scrape path. The bound leaves room for buffers that
-// grow, as they do when the race detector empties pools.
-func TestWrite_AllocationsDoNotDependOnTheNumberOfSeries(t *testing.T) {
-	for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim} {
-		for _, typ := range []series.Type{series.Counter, series.Histogram} {
-			p := newPen(t, series.Limits{Series: 1e6, PerSource: 1e6})
-			for i := range 2000 {
-				x := p.series(series.Desc{Name: "x", Type: typ}, label("id", fmt.Sprint(i)))
-				x.Add(0.5)
-				x.Observe(0.3, 1)
-			}
-			h := expose.New(p.store, nil, nil)
-			if err := h.Write(io.Discard, format); err != nil {
-				t.Fatal(err)
-			}
-			if n := testing.AllocsPerRun(5, func() { h.Write(io.Discard, format) }); n > 40 {
-				t.Errorf("%v, %s: %v allocations for 2000 series, want at most 40", format.FormatType(), typ, n)
-			}
-		}
-	}
-}
-
 func BenchmarkWrite(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		p := newPen(b, series.Limits{Series: 1e6, PerSource: 1e6})
