@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -39,7 +40,13 @@ func (s *service) endByItself(ctx context.Context) {
 func (s *service) awaitEnd(ctx context.Context, p *pipeline, c *config.Config) bool {
 	switch {
 	case c.Once:
-		return s.streams.Ended(ctx) == nil && s.finish(ctx, p) == nil
+		if s.streams.Ended(ctx) != nil || s.finish(ctx, p) != nil {
+			return false
+		}
+		if err := p.set.Unread(); err != nil { // nobody will come back for it
+			s.endWith(fmt.Errorf("not read: %w", err))
+		}
+		return true
 	case c.UntilFile != "":
 		return appears(ctx, c.UntilFile)
 	case c.OnlyStdin():

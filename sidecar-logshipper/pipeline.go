@@ -31,7 +31,10 @@ type pipeline struct {
 
 	read, send             context.Context // reading ends first, then sending
 	stopReading, stopSends context.CancelFunc
-	running                sync.WaitGroup
+	running                sync.WaitGroup // of the lanes
+
+	stopLooking context.CancelFunc
+	looking     sync.WaitGroup // for files, until nothing is sent any more: one that comes and goes meanwhile is nowhere else
 }
 
 // counters outlive a reload.
@@ -160,7 +163,9 @@ func newRoute(in *config.Input, steps shape.Config, out output.Output) (deliver.
 func (p *pipeline) start() {
 	p.read, p.stopReading = context.WithCancel(context.Background())
 	p.send, p.stopSends = context.WithCancel(context.Background())
-	p.running.Go(func() { p.set.Run(p.read) })
+	var look context.Context
+	look, p.stopLooking = context.WithCancel(context.Background())
+	p.looking.Go(func() { p.set.Run(look) })
 	for _, l := range p.lanes {
 		p.running.Go(func() { l.Run(p.read, p.send) })
 	}
@@ -174,6 +179,8 @@ func (p *pipeline) stop(grace time.Duration) {
 	defer timer.Stop()
 	p.running.Wait()
 	p.stopSends()
+	p.stopLooking()
+	p.looking.Wait()
 	p.closeOutputs()
 }
 

@@ -35,7 +35,6 @@ func (s *service) Reload(_ context.Context, c *config.Config) error {
 	defer s.saving.Unlock()
 	old.set.SaveFailed() // so that the snapshot is complete
 	state := old.set.Snapshot()
-	state.Saved = time.Now()
 	if err := s.store.Save(state); err != nil { // the IDs of what is sent next are taken for saved
 		s.env.Log.Error("cannot save positions, will try again", "error", err)
 	}
@@ -56,9 +55,7 @@ func (s *service) Reload(_ context.Context, c *config.Config) error {
 
 // fail ends the helper: the next process reads on from the positions that are saved.
 func (s *service) fail(err error) {
-	s.mu.Lock()
-	s.failed = err
-	s.mu.Unlock()
+	s.endWith(err)
 	close(s.broken)
 }
 

@@ -58,3 +58,37 @@ func TestReload_KeepsTheFilesThatAreNowhereButInItsHands(t *testing.T) {
 		})
 	}
 }
+
+// TestReload_MissesNothingThatComesAndGoesWhileItWaitsForTheDestination is about the seconds in which the requests under way
+// may still be answered.
+func TestReload_MissesNothingThatComesAndGoesWhileItWaitsForTheDestination(t *testing.T) {
+	for name, away := range map[string]func(*app){
+		"renamed twice": func(a *app) {
+			a.rename(0)
+			a.write(10)
+			a.rename(0)
+		},
+		"deleted": func(a *app) {
+			a.rename(0)
+			a.write(10)
+			time.Sleep(500 * time.Millisecond) // until it is seen
+			a.remove()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, a := logDir(t)
+			s := newSink(t)
+			p := shipper(t, dir, "*.log", s)
+			s.behave("500")
+			a.write(10)
+			awaitRetry(t, p)
+			p.Signal(syscall.SIGHUP)
+			time.Sleep(500 * time.Millisecond)
+			away(a)
+			a.write(10)
+			kittest.Eventually(t, 15*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "configuration reloaded") }, "the reload")
+			s.behave("")
+			s.awaitAll(t, a.whole)
+		})
+	}
+}

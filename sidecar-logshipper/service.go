@@ -40,7 +40,7 @@ type service struct {
 
 	done     chan struct{}
 	broken   chan struct{} // closed when no pipeline runs any more
-	failed   error         // why, under mu
+	failed   error         // what the helper ends with, under mu
 	replaced chan struct{} // closed and replaced with pipe
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -163,11 +163,11 @@ func (s *service) Drain(ctx context.Context, quiet time.Duration) error {
 		cancel()
 	}
 	err := s.finish(ctx, p)
-	saveErr := s.save()
+	_ = s.save() // Close says what is wrong
 	if left := p.backlog(); left > 0 && err != nil {
 		return &life.Unfinished{Left: left, Unit: "bytes"}
 	}
-	return saveErr
+	return nil
 }
 
 // finish puts what is in the streams now into their spools, then delivers what is in the files.
@@ -199,6 +199,13 @@ func (s *service) Close() error {
 
 // Done implements kit.Service.
 func (s *service) Done() <-chan struct{} { return s.done }
+
+// endWith is the error that the helper ends with.
+func (s *service) endWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+}
 
 // Err implements kit.Service.
 func (s *service) Err() error {

@@ -15,6 +15,8 @@ const Version = 1
 type State struct {
 	Version int       `json:"version"`
 	Saved   time.Time `json:"saved"`
+	// Looked is when the files were looked for last: what was born since then is unknown here.
+	Looked time.Time `json:"looked"`
 	// Files in the order in which their records are delivered where they share a path.
 	Files []File `json:"files"`
 	// Outputs holds what a resumable output asked to be kept with the positions, by output name.

@@ -81,6 +81,9 @@ func read(path string) (*State, error) {
 	if s.Version != Version {
 		return nil, fmt.Errorf("read checkpoint %s: version %d, this program reads %d", path, s.Version, Version)
 	}
+	if s.Looked.IsZero() { // saved before there was one
+		s.Looked = s.Saved
+	}
 	return &s, nil
 }
 

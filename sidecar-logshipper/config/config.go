@@ -28,7 +28,7 @@ type Config struct {
 	State       string            `yaml:"state" doc:"Directory of the checkpoint and the dead letters; none keeps them in memory. The default is used only where it exists."`
 	Start       string            `yaml:"start" enum:"beginning,end" doc:"Where to begin in files that are there at the very first start."`
 	Memory      conf.Size         `yaml:"memory" doc:"Bound on what is read and not yet acknowledged, over all outputs."`
-	Once        bool              `yaml:"once,omitempty" doc:"Read to the end, deliver, exit."`
+	Once        bool              `yaml:"once,omitempty" doc:"Read to the end, deliver, exit: with 1 when something could not be read."`
 	UntilFile   string            `yaml:"until_file,omitempty" doc:"Deliver what is there and exit when this file appears."`
 	Spool       conf.Size         `yaml:"spool" doc:"Bound on what each stream (standard input, pipe, socket) keeps on disk until it is delivered."`
 	OnFull      string            `yaml:"on_full" enum:"wait,drop" doc:"What a stream does when its spool is full: let the writer wait, or drop what comes; dropped records are counted."`

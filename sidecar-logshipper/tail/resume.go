@@ -191,7 +191,7 @@ func (s *Set) Snapshot() *checkpoint.State {
 		return nil
 	}
 	s.dirty = false
-	state := &checkpoint.State{Outputs: map[string]string{}}
+	state := &checkpoint.State{Looked: s.scanned.UTC(), Outputs: map[string]string{}}
 	for name, v := range s.outputs {
 		state.Outputs[name] = v
 	}

@@ -3,6 +3,7 @@ package tail
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,6 +23,7 @@ func (s *Set) scan() {
 		input int
 	}
 	var found []match
+	s.problems = nil
 	for i := range s.inputs {
 		paths, problems := s.inputs[i].Match()
 		for _, p := range problems {
@@ -56,7 +58,7 @@ func (s *Set) scan() {
 	s.retire(started)
 	s.mapDirectories()
 	s.mu.Lock()
-	s.scanned = started
+	s.scanned, s.unread = started, errors.Join(s.problems...)
 	s.mu.Unlock()
 	s.wake()
 }
@@ -273,8 +275,10 @@ func lastLineStart(f source, size int64) int64 {
 
 // report logs a condition that may pass, once a minute.
 func (s *Set) report(err error) {
+	s.problems = append(s.problems, err)
 	text := err.Error()
-	if time.Since(s.reports[text]) > time.Minute {
+	maps.DeleteFunc(s.reports, func(_ string, at time.Time) bool { return time.Since(at) > time.Minute })
+	if _, said := s.reports[text]; !said {
 		s.reports[text] = time.Now()
 		s.log.Warn("input is not readable yet", "error", err)
 	}

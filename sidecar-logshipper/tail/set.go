@@ -57,23 +57,24 @@ type Config struct {
 
 // Set is all generations that are being followed. Its methods may be called from any goroutine.
 type Set struct {
-	inputs  []Input
-	lanes   []string
-	atEnd   bool
-	bounds  Bounds
-	salt    string
-	log     *slog.Logger
-	count   *Counters
-	bell    *find.Bell
-	changed chan struct{} // receives when generations came, moved or went
-	soiled  chan struct{} // receives when there is anything to save
-	pipes   chan struct{} // receives when a named pipe was met
-	kicked  chan struct{}
-	sealed  chan struct{}   // closed after the last look
-	wakes   []chan struct{} // one for each lane, of size 1
-	reports map[string]time.Time
-	missed  map[string]int // paths of the saved state, with their inputs, until the first scan
-	dirs    []string       // that are watched
+	inputs   []Input
+	lanes    []string
+	atEnd    bool
+	bounds   Bounds
+	salt     string
+	log      *slog.Logger
+	count    *Counters
+	bell     *find.Bell
+	changed  chan struct{} // receives when generations came, moved or went
+	soiled   chan struct{} // receives when there is anything to save
+	pipes    chan struct{} // receives when a named pipe was met
+	kicked   chan struct{}
+	sealed   chan struct{}   // closed after the last look
+	wakes    []chan struct{} // one for each lane, of size 1
+	reports  map[string]time.Time
+	problems []error        // of the scan under way
+	missed   map[string]int // paths of the saved state, with their inputs, until the first scan
+	dirs     []string       // that are watched
 
 	mu         sync.Mutex
 	order      []*Generation // of one path, the older is first
@@ -85,6 +86,7 @@ type Set struct {
 	blind      bool          // the last save has failed
 	closing    bool
 	scanned    time.Time
+	unread     error                  // what the last scan could not read
 	activity   time.Time              // last growth of any file
 	held       map[find.Key]find.File // may be copies of followed files
 	listed     map[string][]string    // directories, during one scan
@@ -93,10 +95,10 @@ type Set struct {
 // New continues from a saved state and looks at the files once, so that reading can start.
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
-		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Saved.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
+		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Looked.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Saved,
+		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Looked,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
@@ -266,6 +268,13 @@ func (s *Set) Finish(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Unread says what the last look could not read: directories that are missing, files without permission, sockets.
+func (s *Set) Unread() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unread
 }
 
 // seal ends the look that Finish asked for: sizes stay what they are.
