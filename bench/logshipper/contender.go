@@ -88,7 +88,7 @@ func ours(binary string, t task) []string {
 		rule = ", multiline: {preset: java}"
 	}
 	config := t.write("config.yaml", fmt.Sprintf("inputs: [{paths: [%q]%s}]\noutputs: [{%s: {url: %q%s}}]\nstate: %q\nadmin_address: %q\n",
-		t.glob, rule, kind, t.url, compression, t.dir, freeAddress()))
+		t.glob, rule, kind, t.url, compression, filepath.Join(t.dir, "state"), freeAddress()))
 	return []string{binary, "--config", config}
 }
 

@@ -208,7 +208,7 @@ func (f *filler) makeRoom(ctx context.Context) {
 	f.b.raw = make([]byte, 0, 2*cap(f.b.raw))
 }
 
-// read reads once from g into the batch.
+// read reads once from g into the batch and says how much of its turn that took.
 func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 	b := f.b
 	room := b.raw[len(b.raw):cap(b.raw)]
@@ -227,6 +227,9 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 	if len(seg.Chunk.Data) > 0 {
 		b.pieces = append(b.pieces, piece{chunk: seg.Chunk, input: g.Input})
 		f.Tap.See(&seg.Chunk)
+	}
+	if seg.Last {
+		return turnBytes, verdict // its turn is over: what it gets meanwhile is seen at the next look
 	}
 	return int(seg.Chunk.Next - seg.Chunk.Offset), verdict
 }

@@ -10,8 +10,9 @@ import (
 
 // readAt is ReadAt. What is in the page cache it reads by system calls that the runtime is not told of: they never wait, and
 // the runtime would wake its monitor thread for them and hand the processor to another thread. The rest, and all of it where
-// the file system or the sandbox does not know RWF_NOWAIT, is read in the usual way.
-func readAt(src io.ReaderAt, buf []byte, at int64) (n int, err error) {
+// the file system or the sandbox does not know RWF_NOWAIT, is read in the usual way. A read that comes to size, the end of the
+// file as it was seen last, is not followed by one that only finds it.
+func readAt(src io.ReaderAt, buf []byte, at, size int64) (n int, err error) {
 	f, ok := src.(*os.File)
 	if !ok {
 		return src.ReadAt(buf, at)
@@ -22,10 +23,10 @@ func readAt(src io.ReaderAt, buf []byte, at int64) (n int, err error) {
 			m, err = f.ReadAt(buf[n:], at+int64(n))
 			return n + m, err
 		}
-		if m == 0 {
+		n += m
+		if m == 0 || n < len(buf) && at+int64(n) >= size {
 			return n, io.EOF
 		}
-		n += m
 	}
 	return n, nil
 }

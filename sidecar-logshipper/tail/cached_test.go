@@ -36,7 +36,7 @@ func TestReadAt_IsReadAtWhereverTheBytesAre(t *testing.T) {
 		for _, at := range []int64{0, 7, 999_990, 1_000_000, 1_000_010, 1 << 40} {
 			for _, size := range []int{1, 20, 1 << 18, 2_000_000} {
 				got, want := make([]byte, size), make([]byte, size)
-				n, err := readAt(src, got, at)
+				n, err := readAt(src, got, at, int64(len(text)))
 				m, werr := src.ReadAt(want, at)
 				if n != m || !bytes.Equal(got, want) || (err == nil) != (werr == nil) || errors.Is(err, io.EOF) != errors.Is(werr, io.EOF) {
 					t.Errorf("%s: %d bytes at %d: %d, %v, want %d, %v", name, size, at, n, err, m, werr)

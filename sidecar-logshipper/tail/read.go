@@ -17,7 +17,9 @@ import (
 type Segment struct {
 	Generation *Generation
 	Chunk      record.Chunk
-	marker     checkpoint.Mark
+	// Last says that nothing is left for now.
+	Last   bool
+	marker checkpoint.Mark
 }
 
 // Verdict is how a Read ended.
@@ -39,11 +41,11 @@ const Margin = markerBytes + 1
 func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, ends []int) (Segment, int, Verdict) {
 	s.mu.Lock()
 	c := g.cursors[lane]
-	src, phase, head := g.src, s.phase(g, time.Now()), g.head
+	src, phase, head, size := g.src, s.phase(g, time.Now()), g.head, g.size
 	s.mu.Unlock()
 
 	prefix := len(c.tail)
-	n, err := readAt(src, buf, c.read-int64(prefix))
+	n, err := readAt(src, buf, c.read-int64(prefix), size)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.pause(lane, g, err)
 		return Segment{}, 0, Nothing
@@ -70,7 +72,9 @@ func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, en
 	}
 	switch {
 	case len(data) > 0:
-		return s.take(lane, g, c.read, buf[:prefix+len(data)], data, ends)
+		seg, used, verdict := s.take(lane, g, c.read, buf[:prefix+len(data)], data, ends)
+		seg.Last = used == n && n < len(buf)
+		return seg, used, verdict
 	case !atEnd && limit:
 		return s.overlong(lane, g, src, c.read, buf, phase, 0)
 	case !atEnd:

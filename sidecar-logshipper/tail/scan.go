@@ -23,6 +23,7 @@ func (s *Set) scan() {
 		input int
 	}
 	var found []match
+	matched := map[string]find.File{} // by path
 	s.problems = nil
 	for i := range s.inputs {
 		paths, problems := s.inputs[i].Match()
@@ -34,7 +35,8 @@ func (s *Set) scan() {
 			if special, ok := errors.AsType[*find.NotAFile](err); ok {
 				s.meet(special)
 			}
-			if err == nil && !slices.ContainsFunc(found, func(m match) bool { return m.Path == p }) {
+			if _, again := matched[p]; err == nil && !again {
+				matched[p] = f
 				found = append(found, match{f, i})
 			}
 		}
@@ -44,7 +46,7 @@ func (s *Set) scan() {
 	paths := s.missed
 	s.missed = map[string]int{}
 	for _, g := range s.snapshotOrder() {
-		s.follow(g, started)
+		s.follow(g, matched, started)
 		paths[g.path] = g.Input
 	}
 	for path, input := range paths {
@@ -86,14 +88,18 @@ func (s *Set) snapshotOrder() []*Generation {
 	return append([]*Generation(nil), s.order...)
 }
 
-// follow notices that the name of a generation leads elsewhere.
-func (s *Set) follow(g *Generation, now time.Time) {
+// follow notices that the name of a generation leads elsewhere. matched is what was found under which path.
+func (s *Set) follow(g *Generation, matched map[string]find.File, now time.Time) {
 	if g.frozen {
 		return
 	}
-	at, err := find.Stat(g.path)
+	at, known := matched[g.path]
+	if !known {
+		f, err := find.Stat(g.path)
+		at, known = f, err == nil
+	}
 	g.linked = at.Linked
-	here := err == nil && at.Key == g.key
+	here := known && at.Key == g.key
 	switch {
 	case here && !g.moved.IsZero():
 		s.update(func() { g.moved, g.now = time.Time{}, at.Path })
