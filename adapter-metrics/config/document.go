@@ -95,6 +95,12 @@ func (d *Document) validate(path, schemes, examples string, p *conf.Problems) {
 	if d.TLS != nil && u.Scheme != "https" && u.Scheme != "rediss" {
 		p.Add(path+".tls", "has no meaning for "+u.Scheme+"://", "https:// or rediss://")
 	}
+	if len(d.Headers) > 0 && !strings.HasPrefix(u.Scheme, "http") {
+		p.Add(path+".headers", "has no meaning for "+u.Scheme+"://", "http:// or https://")
+	}
+	if d.BasicAuth != nil && !strings.HasPrefix(u.Scheme, "http") && !strings.HasPrefix(u.Scheme, "redis") {
+		p.Add(path+".basic_auth", "has no meaning for "+u.Scheme+"://", "http:// or redis://")
+	}
 	switch {
 	case d.MaxAge < 0:
 		p.Add(path+".max_age", "is negative", "max_age: 5m")

@@ -34,6 +34,9 @@ func (p *process[C]) wait(ctx context.Context, args []string) error {
 	if err != nil || done {
 		return err
 	}
+	if timeout <= 0 {
+		return Usage("--timeout %s leaves no time to ask", timeout)
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout.D())
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)

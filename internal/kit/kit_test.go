@@ -181,6 +181,13 @@ func TestWait_SaysWhyTheHelperWasNotReadyAndNotThatTimeIsUp(t *testing.T) {
 	}
 }
 
+func TestWait_WithoutTimeIsAMistakeInItsUse(t *testing.T) {
+	p := kittest.Start(t, nil, "toy", "wait", "--timeout", "-1s", "--admin-address", kittest.FreeAddress(t))
+	if code := p.Wait(5 * time.Second); code != 2 || !strings.Contains(p.Stderr.String(), "-1s leaves no time") {
+		t.Errorf("exit code %d: %s", code, p.Stderr)
+	}
+}
+
 func TestDrainAction_MakesItUnreadyAndLeavesItRunning(t *testing.T) {
 	p, address := startToy(t, nil, "--drain-quiet", "10ms")
 	post(t, address, "/-/drain", http.StatusOK)
