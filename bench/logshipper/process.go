@@ -23,6 +23,7 @@ type process struct {
 func start(core string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command("taskset", append([]string{"-c", core}, args...)...)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")} // the names of a Pod would become labels
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
