@@ -41,11 +41,11 @@ const Margin = markerBytes + 1
 func (s *Set) Read(lane int, g *Generation, buf []byte, framer record.Framer, ends []int) (Segment, int, Verdict) {
 	s.mu.Lock()
 	c := g.cursors[lane]
-	src, phase, head, size := g.src, s.phase(g, time.Now()), g.head, g.size
+	src, phase, head := g.src, s.phase(g, time.Now()), g.head
 	s.mu.Unlock()
 
 	prefix := len(c.tail)
-	n, err := readAt(src, buf, c.read-int64(prefix), size)
+	n, err := src.ReadAt(buf, c.read-int64(prefix))
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.pause(lane, g, err)
 		return Segment{}, 0, Nothing
