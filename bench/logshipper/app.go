@@ -53,12 +53,11 @@ func appTable(o *options) error {
 	const pairs, seconds = 40, 1
 	var wall, cpu [2][]float64
 	for i := range 2 * pairs {
-		attached := (i+1)/2%2 == 1 // without, with, with, without: what drifts does so for both
-		w, c, err := o.appRound(attached, seconds)
+		side := (i + 1) / 2 % 2 // without, with, with, without: what drifts does so for both
+		w, c, err := o.appRound(side == 1, seconds)
 		if err != nil {
 			return err
 		}
-		side := map[bool]int{true: 1}[attached]
 		wall[side], cpu[side] = append(wall[side], w), append(cpu[side], c)
 	}
 	fmt.Printf("The app's own write rate, medians of %d pairs of %d s (goal: ≥ 95 %% of without)\n", pairs, seconds)

@@ -23,7 +23,7 @@ func (s *Set) scan() {
 		input int
 	}
 	var found []match
-	matched := map[string]find.File{} // by path
+	taken := map[string]bool{}
 	s.problems = nil
 	for i := range s.inputs {
 		paths, problems := s.inputs[i].Match()
@@ -35,8 +35,8 @@ func (s *Set) scan() {
 			if special, ok := errors.AsType[*find.NotAFile](err); ok {
 				s.meet(special)
 			}
-			if _, again := matched[p]; err == nil && !again {
-				matched[p] = f
+			if err == nil && !taken[p] {
+				taken[p] = true
 				found = append(found, match{f, i})
 			}
 		}
@@ -46,7 +46,7 @@ func (s *Set) scan() {
 	paths := s.missed
 	s.missed = map[string]int{}
 	for _, g := range s.snapshotOrder() {
-		s.follow(g, matched, started)
+		s.follow(g, started)
 		paths[g.path] = g.Input
 	}
 	for path, input := range paths {
@@ -88,18 +88,15 @@ func (s *Set) snapshotOrder() []*Generation {
 	return append([]*Generation(nil), s.order...)
 }
 
-// follow notices that the name of a generation leads elsewhere. matched is what was found under which path.
-func (s *Set) follow(g *Generation, matched map[string]find.File, now time.Time) {
+// follow notices that the name of a generation leads elsewhere. It asks anew: much may have happened since the globs were
+// matched, and a generation that is not known to have moved comes after the rotated ones of its path.
+func (s *Set) follow(g *Generation, now time.Time) {
 	if g.frozen {
 		return
 	}
-	at, known := matched[g.path]
-	if !known {
-		f, err := find.Stat(g.path)
-		at, known = f, err == nil
-	}
+	at, err := find.Stat(g.path)
 	g.linked = at.Linked
-	here := known && at.Key == g.key
+	here := err == nil && at.Key == g.key
 	switch {
 	case here && !g.moved.IsZero():
 		s.update(func() { g.moved, g.now = time.Time{}, at.Path })
