@@ -18,7 +18,7 @@ TAGS_adapter-metrics    := nethttpomithttp2
 # What these tags hide from the usual build, and where it is.
 TAGS     := full,docker,e2e
 TAGGED   := ./sidecar-logshipper/output/... ./examples/docker ./examples/e2e
-GO_TEST  := go test -json -timeout 20m
+GO_TEST  := go test -json -timeout 8m
 TALLY    := go run ./internal/tools/tally
 
 .PHONY: help demo build test lint fuzz test-real soak images e2e-docker e2e bench bench-logshipper bench-ambassador bench-adapter kind-demo clean FORCE

@@ -64,8 +64,8 @@ func (s *Stream) Write(p []byte, end bool) (n int, err error) {
 		if s.window > 0 {
 			c.blockStream(s)
 		}
-		c.now()
-		if s.window <= 0 || s.isBlocked {
+		c.now() // without the lock: what is waited for may have come, and the stream may have ended
+		if s.err == nil && !s.cutWrite && (s.window <= 0 || s.isBlocked) {
 			s.cond.Wait()
 		}
 	}

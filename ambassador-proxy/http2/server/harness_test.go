@@ -20,7 +20,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // pipe is a Transport over a net.Conn.
 type pipe struct {
 	net.Conn
-	b []byte
+	b       []byte
+	onWrite func() // called before the next write
+}
+
+func (p *pipe) Write(b []byte) (int, error) {
+	if f := p.onWrite; f != nil {
+		p.onWrite = nil
+		f()
+	}
+	return p.Conn.Write(b)
 }
 
 func (p *pipe) Bytes() []byte { return p.b }

@@ -286,6 +286,43 @@ func TestCut_InterruptsAReadAndAWrite(t *testing.T) {
 	}
 }
 
+func TestWrite_EndsWithWhatComesWhileTheConnectionIsWritten(t *testing.T) {
+	for name, happens := range map[string]func(*peer, *Stream){
+		"reset": func(p *peer, s *Stream) { p.write(http2.AppendReset(nil, s.id, http2.Cancel)) },
+		"close": func(p *peer, _ *Stream) { p.conn.Close() },
+		"cut":   func(_ *peer, s *Stream) { s.CutWrite(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			peers, wrote := make(chan *peer, 1), make(chan error, 1)
+			p := serve(t, Config{}, func(s *Stream) {
+				p := <-peers
+				meanwhile := func() {
+					happens(p, s)
+					for name != "cut" && s.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				for set := false; !set; time.Sleep(time.Millisecond) {
+					s.c.mu.Lock()
+					if set = !s.c.flushing; set { // so that it is Write that writes
+						s.c.t.(*pipe).onWrite = meanwhile
+					}
+					s.c.mu.Unlock()
+				}
+				_, err := s.Write(make([]byte, 1001), true)
+				wrote <- err
+				s.Finish(true)
+			})
+			p.write(http2.AppendSettings(nil, http2.Setting{ID: http2.InitialWindowSize, Value: 1000}))
+			p.request(true)
+			peers <- p
+			if err := <-wrote; err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
 func TestSettings_ThatShrinkTheTableAreAcknowledgedInTheNextBlock(t *testing.T) {
 	p := serve(t, Config{}, func(s *Stream) {
 		_ = s.WriteHead(ok(true), true)
