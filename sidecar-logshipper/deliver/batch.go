@@ -29,39 +29,50 @@ const (
 	restEvery = time.Minute
 	// turnBytes is what one file may have read before the next one gets its turn.
 	turnBytes = 1 << 20
-	// perByte is what a byte of input takes of the memory budget: itself, its encoding, and what the encoding adds.
-	perByte = 3
+	// perByte is what a byte of input takes of the memory budget: itself, and its part of an encoding of twice the size, which
+	// one of two batches has at a time.
+	perByte = 2
+	// perByteKept is the same where each batch keeps its encoding.
+	perByteKept = 3
 )
 
 // Batching says when a batch is closed: with so many bytes of input, or so long after its first read.
 type Batching struct {
 	Bytes int
 	Wait  time.Duration
+	Kept  bool // each is kept encoded until it is answered for
 }
 
 // BatchingFor is what suits an output.
 func BatchingFor(c *output.Config) Batching {
+	b := Batching{Bytes: batchBytes, Wait: flushAfter, Kept: c.Deferred()}
 	switch {
 	case c.S3 != nil: // each batch is an object, and each object is paid for
-		size, age := c.S3.Object()
-		return Batching{Bytes: size, Wait: age}
+		b.Bytes, b.Wait = c.S3.Object()
 	case c.Compressed():
-		return Batching{Bytes: batchBytes, Wait: flushPacked}
-	default:
-		return Batching{Bytes: batchBytes, Wait: flushAfter}
+		b.Wait = flushPacked
 	}
+	return b
 }
 
 // Memory is what the batches of an output take of the memory budget, in bytes; less makes no progress.
-func (b Batching) Memory() int64 { return 2 * perByte * int64(b.Bytes+tail.Margin) }
+func (b Batching) Memory() int64 { return 2 * b.budget(b.Bytes+tail.Margin) }
+
+// budget is what a batch takes of it whose buffer has so many bytes.
+func (b Batching) budget(buffer int) int64 {
+	if b.Kept {
+		return int64(buffer) * perByteKept
+	}
+	return int64(buffer) * perByte
+}
 
 // WindowFor is how many batches each of so many outputs may have under way with a memory budget of so many bytes: each can use
 // up its share without waiting for the others.
 func WindowFor(memory int64, outputs int) int {
-	return int(2 * memory / int64(outputs) / Batching{Bytes: batchBytes}.Memory())
+	return int(2 * memory / int64(outputs) / Batching{Bytes: batchBytes, Kept: true}.Memory())
 }
 
-// batch is input as it was read, and its encoding.
+// batch is input as it was read, and its encoding once it is sent.
 type batch struct {
 	raw      []byte // chunks point into it
 	segments []tail.Segment

@@ -11,7 +11,7 @@ type Route struct {
 	Stages []record.Stage // none: chunks go to the encoder as they stand
 }
 
-// encoder turns pieces into a body. Not for concurrent use: Lane.encoding guards it.
+// encoder turns pieces into a body. Not for concurrent use: only the sender of a lane does.
 type encoder struct {
 	out    output.Encoder
 	routes []Route // by input

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,17 +36,16 @@ type Config struct {
 	Log   *slog.Logger
 }
 
-// Lane drives one output.
+// Lane drives one output. One goroutine fills batches; another encodes and sends them.
 type Lane struct {
 	Config
-	count    *Counters
-	encoding sync.Mutex
-	enc      encoder
-	spare    []byte // body of a part of a batch; only the sender uses it
-	full     chan *batch
-	idle     chan *batch
-	limit    atomic.Int64 // input bytes of a batch; halved by 413
-	health   health
+	count  *Counters
+	enc    encoder
+	spare  []byte // for the next body; the sender's while not all batches are idle
+	full   chan *batch
+	idle   chan *batch
+	limit  atomic.Int64 // input bytes of a batch; halved by 413
+	health health
 }
 
 // NewLane makes a lane; Run starts it.
@@ -165,7 +163,7 @@ func (f *filler) begin(ctx context.Context) bool {
 		return false
 	case b := <-f.idle:
 		b.buffer(f.Batching.Bytes)
-		b.budget = int64(cap(b.raw)) * perByte
+		b.budget = f.Batching.budget(cap(b.raw))
 		if f.Memory.Acquire(ctx, b.budget) != nil {
 			return false
 		}
@@ -195,6 +193,7 @@ func (f *filler) rest() {
 		<-f.idle
 		f.idle <- &batch{}
 	}
+	f.spare = nil
 	trim.Idle()
 }
 
@@ -237,16 +236,10 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 // grown says that the buffer was enlarged for one long record.
 func (f *filler) grown() bool { return cap(f.b.raw) > f.Batching.Bytes+tail.Margin }
 
-// handOver encodes the batch and gives it to the sender.
+// handOver gives the batch to the sender.
 func (f *filler) handOver(ctx context.Context) {
 	b := f.b
 	f.b = nil
-	f.encoding.Lock()
-	dropped := f.enc.dropped
-	b.body, b.records = f.enc.encode(slices.Grow(b.body[:0], len(b.raw)+len(b.raw)/2), b.pieces)
-	f.count.Read.Add(float64(b.records + f.enc.dropped - dropped))
-	f.count.Shaped.Add(float64(b.records))
-	f.encoding.Unlock()
 	select {
 	case f.full <- b:
 	case <-ctx.Done():

@@ -357,6 +357,20 @@ func TestBusyFile_LetsTheOthersHaveTheirTurn(t *testing.T) {
 	}
 }
 
+func TestLane_EncodesOneBatchAtATime(t *testing.T) {
+	b := newBench(t, &lines{})
+	b.write(t, strings.Repeat(strings.Repeat("x", 99)+"\n", 20_000))
+	b.await(t, 20_000)
+	for i := range cap(b.lane.idle) {
+		if got := cap((<-b.lane.idle).body); got > 0 {
+			t.Errorf("batch %d keeps %d bytes of an encoding", i, got)
+		}
+	}
+	if got := cap(b.lane.spare); got < batchBytes || got > 2*batchBytes {
+		t.Errorf("the lane keeps %d bytes for encodings", got)
+	}
+}
+
 func TestLane_GivesItsMemoryBackWhenNothingHasComeForAWhile(t *testing.T) {
 	used := func(f *filler) (n int) {
 		for range cap(f.idle) {
@@ -367,7 +381,7 @@ func TestLane_GivesItsMemoryBackWhenNothingHasComeForAWhile(t *testing.T) {
 		}
 		return n
 	}
-	l := &Lane{idle: make(chan *batch, 2)}
+	l := &Lane{idle: make(chan *batch, 2), spare: make([]byte, 1000)}
 	l.idle <- &batch{}
 	l.idle <- &batch{}
 	f := &filler{Lane: l}
@@ -383,9 +397,10 @@ func TestLane_GivesItsMemoryBackWhenNothingHasComeForAWhile(t *testing.T) {
 	} {
 		f.busy = time.Now().Add(-c.quiet)
 		f.rest()
-		if got := used(f) == 0; got != c.back {
+		if got := used(f)+cap(l.spare) == 0; got != c.back {
 			t.Errorf("%s: given back: %v", c.what, got)
 		}
+		l.spare = make([]byte, 1000)
 	}
 	sending := <-f.idle
 	f.busy, f.rests = time.Now().Add(-time.Hour), time.Time{}

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
@@ -21,11 +22,22 @@ const (
 // sendBatches delivers batches one after the other, so that acknowledgements come in the order of reading.
 func (l *Lane) sendBatches(ctx context.Context) {
 	for b := range l.full {
+		b.body, l.spare = l.spare, nil
+		l.encode(b)
 		if l.Known != nil && l.Known(ctx, b.segments) != nil || l.deliver(ctx, b) != nil {
 			continue // the process ends: what is left is read again by the next one
 		}
+		l.spare, b.body = b.body, nil
 		l.acknowledge(b)
 	}
+}
+
+// encode makes the body of a batch.
+func (l *Lane) encode(b *batch) {
+	dropped := l.enc.dropped
+	b.body, b.records = l.enc.encode(slices.Grow(b.body[:0], len(b.raw)+len(b.raw)/2), b.pieces)
+	l.count.Read.Add(float64(b.records + l.enc.dropped - dropped))
+	l.count.Shaped.Add(float64(b.records))
 }
 
 // acknowledge moves the positions over a batch and gives its memory back.
@@ -68,9 +80,7 @@ func (l *Lane) resend(ctx context.Context, pieces []piece) (records int, err err
 	if len(pieces) == 0 {
 		return 0, nil
 	}
-	l.encoding.Lock()
 	l.spare, records = l.enc.encode(l.spare[:0], pieces)
-	l.encoding.Unlock()
 	if records == 0 {
 		return 0, nil
 	}

@@ -40,7 +40,10 @@ func (w *window) run(ctx context.Context) {
 		case b, more := <-full:
 			if !more {
 				full = nil
-			} else if w.Known == nil || w.Known(ctx, b.segments) == nil {
+				break
+			}
+			w.encode(b)
+			if w.Known == nil || w.Known(ctx, b.segments) == nil {
 				h := &handed{batch: b}
 				w.open = append(w.open, h)
 				w.hand(ctx, h)

@@ -163,7 +163,7 @@ func TestWindowFor_SharesTheBudgetAmongTheOutputs(t *testing.T) {
 		memory  int64
 		outputs int
 		want    int
-	}{{16 << 20, 1, 21}, {16 << 20, 3, 7}, {usual.Memory(), 1, 2}} {
+	}{{16 << 20, 1, 21}, {16 << 20, 3, 7}, {BatchingFor(&output.Config{Splunk: &output.SplunkConfig{Ack: true}}).Memory(), 1, 2}} {
 		if got := WindowFor(c.memory, c.outputs); got != c.want {
 			t.Errorf("%d bytes for %d outputs: %d batches, want %d", c.memory, c.outputs, got, c.want)
 		}

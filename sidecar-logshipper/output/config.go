@@ -56,7 +56,7 @@ func New(c Config, env Env) (Output, error) {
 		return opened(NewVictoriaLogs(*c.VictoriaLogs, env))
 	case c.OTLP != nil:
 		return opened(NewOTLP(*c.OTLP, env))
-	case c.Splunk != nil && c.Splunk.Ack:
+	case c.Deferred():
 		return opened(NewSplunkAck(*c.Splunk, env))
 	case c.Splunk != nil:
 		return opened(NewSplunk(*c.Splunk, env))

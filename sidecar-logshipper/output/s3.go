@@ -23,7 +23,7 @@ type S3Config struct {
 	AccessKey    conf.Secret   `yaml:"access_key,omitempty" doc:"Default AWS_ACCESS_KEY_ID."`
 	SecretKey    conf.Secret   `yaml:"secret_key,omitempty" doc:"Default AWS_SECRET_ACCESS_KEY."`
 	SessionToken conf.Secret   `yaml:"session_token,omitempty" doc:"Of temporary credentials; default AWS_SESSION_TOKEN."`
-	ObjectSize   conf.Size     `yaml:"object_size,omitempty" doc:"Bytes of input in an object, at most; default 1MiB. Takes six times as much of memory."`
+	ObjectSize   conf.Size     `yaml:"object_size,omitempty" doc:"Bytes of input in an object, at most; default 1MiB. Takes four times as much of memory."`
 	ObjectAge    conf.Duration `yaml:"object_age,omitempty" doc:"How long an object is waited for to fill, at most; default 1m."`
 }
 
