@@ -92,3 +92,39 @@ func TestReload_MissesNothingThatComesAndGoesWhileItWaitsForTheDestination(t *te
 		})
 	}
 }
+
+func TestReload_EndsTheHelperWhereNeitherConfigurationStarts(t *testing.T) {
+	dir, a := logDir(t)
+	s, archive := newSink(t), filepath.Join(dir, "archive.jsonl")
+	run := func() *kittest.Process { return shipper(t, dir, "*.log", s, "--to", "file://"+archive) }
+	p := run()
+	a.write(10)
+	s.awaitAll(t, a.whole)
+	s.behave("500")
+	a.write(10)
+	awaitRetry(t, p)
+	kittest.Eventually(t, 10*time.Second, func() bool { return archived(t, archive) == 20 }, "the archive")
+	p.Signal(syscall.SIGHUP)
+	time.Sleep(500 * time.Millisecond) // it waits for the request under way
+	a.check(os.Rename(archive, archive+".1"))
+	a.check(os.Mkdir(archive, 0o755))
+	if code := p.Wait(20 * time.Second); code != 1 || !strings.Contains(p.Stderr.String(), "neither the new configuration starts nor the one before") {
+		t.Errorf("exit %d: %s", code, p.Stderr.String())
+	}
+	a.check(os.Remove(archive))
+	s.behave("")
+	run()
+	a.write(10)
+	s.awaitAll(t, a.whole)
+	kittest.Eventually(t, 10*time.Second, func() bool { return archived(t, archive) == 30 }, "each line in the archive, none twice")
+}
+
+// archived is how many lines a file has.
+func archived(t *testing.T, path string) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return strings.Count(string(text), "\n")
+}

@@ -44,39 +44,64 @@ func app(args []string) error {
 	return nil
 }
 
+// spin keeps a core busy without touching memory.
+func spin([]string) error {
+	for x := uint64(1); x != 0; {
+		x = x*6364136223846793005 + 1
+	}
+	return nil
+}
+
+// What the other core does while the app writes.
+const (
+	nothing = iota
+	shipping
+	spinning // two cores of a cloud may be one: this is what any program costs the app there
+	sides
+)
+
 // appTable: an app on its own core writes with and without the shipper, which shares the other core with the sink. The machine
-// gets slower and faster by more than what is looked for, so what counts is the ratio of two runs that follow each other.
+// gets slower and faster by more than what is looked for, so what counts is the ratio of runs that follow each other.
 func appTable(o *options) error {
 	if !o.only.MatchString("app") {
 		return nil
 	}
-	const pairs, seconds = 40, 1
-	var wall, cpu [2][]float64
-	for i := range 2 * pairs {
-		side := (i + 1) / 2 % 2 // without, with, with, without: what drifts does so for both
-		w, c, err := o.appRound(side == 1, seconds)
+	const rounds, seconds = 40, 1
+	var wall, cpu [sides][]float64
+	for i := range sides * rounds {
+		side := i % sides
+		if i/sides%2 == 1 {
+			side = sides - 1 - side // what drifts does so for all
+		}
+		w, c, err := o.appRound(side, seconds)
 		if err != nil {
 			return err
 		}
 		wall[side], cpu[side] = append(wall[side], w), append(cpu[side], c)
 	}
-	fmt.Printf("The app's own write rate, medians of %d pairs of %d s (goal: ≥ 95 %% of without)\n", pairs, seconds)
-	fmt.Println("| lines | without | with the shipper | %, quartiles of the pairs |\n| - | - | - | - |")
+	fmt.Printf("The app's own write rate, medians of %d rounds of %d s (goal: ≥ 95 %% of without)\n", rounds, seconds)
+	fmt.Println("| lines | without | with the shipper | %, quartiles of the rounds | with a loop that does nothing | % |\n| - | - | - | - | - | - |")
 	for _, r := range []struct {
 		name string
-		v    [2][]float64
+		v    [sides][]float64
 	}{{"a second", wall}, {"a CPU-second of the app", cpu}} {
-		var ratios []float64
-		for i := range pairs {
-			ratios = append(ratios, 100*r.v[1][i]/r.v[0][i])
-		}
-		slices.Sort(ratios)
-		fmt.Printf("| %s | %.0f | %.0f | %.1f (%.1f–%.1f) |\n", r.name, median(r.v[0]), median(r.v[1]), median(ratios), ratios[pairs/4], ratios[pairs*3/4])
+		fmt.Printf("| %s | %.0f | %.0f | %s | %.0f | %s |\n", r.name, median(r.v[nothing]),
+			median(r.v[shipping]), ofFirst(r.v[nothing], r.v[shipping]), median(r.v[spinning]), ofFirst(r.v[nothing], r.v[spinning]))
 	}
 	return nil
 }
 
-func (o *options) appRound(attached bool, seconds int) (wall, cpu float64, err error) {
+// ofFirst is by how much the second is of the first in each round, in %.
+func ofFirst(first, second []float64) string {
+	var ratios []float64
+	for i := range first {
+		ratios = append(ratios, 100*second[i]/first[i])
+	}
+	slices.Sort(ratios)
+	return fmt.Sprintf("%.1f (%.1f–%.1f)", median(ratios), ratios[len(ratios)/4], ratios[len(ratios)*3/4])
+}
+
+func (o *options) appRound(side, seconds int) (wall, cpu float64, err error) {
 	dir, err := os.MkdirTemp(o.dir, "app")
 	if err != nil {
 		return 0, 0, err
@@ -87,19 +112,23 @@ func (o *options) appRound(attached bool, seconds int) (wall, cpu float64, err e
 		return 0, 0, err
 	}
 	file := filepath.Join(dir, "app.log")
-	if attached {
+	other := []string{self, "spin"}
+	if side == shipping {
 		url, stop, err := startDiscard(self)
 		if err != nil {
 			return 0, 0, err
 		}
 		defer stop()
-		p, err := start(testCore, ours(o.binary, task{glob: file, url: url, format: "ndjson", dir: beside(dir)})...)
+		other = ours(o.binary, task{glob: file, url: url, format: "ndjson", dir: beside(dir)})
+	}
+	if side != nothing {
+		p, err := start(testCore, other...)
 		if err != nil {
 			return 0, 0, err
 		}
 		defer p.stop()
-		time.Sleep(500 * time.Millisecond) // it watches the directory now
 	}
+	time.Sleep(500 * time.Millisecond) // until the shipper watches the directory
 	out, err := exec.Command("taskset", "-c", loadCore, self, "app", file, strconv.Itoa(seconds)).Output()
 	if err != nil {
 		return 0, 0, fmt.Errorf("app: %w", err)

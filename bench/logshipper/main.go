@@ -24,7 +24,7 @@ const (
 )
 
 func main() {
-	roles := map[string]func([]string) error{"app": app, "sink": discard}
+	roles := map[string]func([]string) error{"app": app, "sink": discard, "spin": spin}
 	run := bench
 	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
 		run = func() error { return roles[os.Args[1]](os.Args[2:]) }

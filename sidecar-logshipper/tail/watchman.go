@@ -34,7 +34,7 @@ func (w *watchman) busy() {
 // look stats what is open, lists what has changed, and goes back to the bell when all has been quiet.
 func (w *watchman) look() {
 	now := time.Now()
-	if w.directoriesChanged() {
+	if w.directoriesChanged(now) {
 		w.quietSince = now
 		w.set.scan()
 	}
@@ -52,24 +52,38 @@ func (w *watchman) look() {
 	w.ticker.Stop()
 	w.ticker, w.tick = nil, nil
 	// What changed just before the bell was armed would be seen only at the next rescan.
-	if w.directoriesChanged() || w.set.refresh() {
+	if w.directoriesChanged(time.Now()) || w.set.refresh() {
 		w.rang()
 	}
 }
 
-// directoriesChanged compares the times of the directories: one system call each, no listing.
-func (w *watchman) directoriesChanged() bool {
+// directoriesChanged compares the times of the directories: one system call each, no listing. A time that is not older than its
+// clock is coarse may be that of a later change too, and counts as changed once more.
+func (w *watchman) directoriesChanged(now time.Time) bool {
 	if w.dirTimes == nil {
 		w.dirTimes = map[string]time.Time{}
 	}
 	changed := false
 	for _, d := range w.set.directories() {
-		if t := find.DirModified(d); !t.Equal(w.dirTimes[d]) {
-			w.dirTimes[d] = t
-			changed = true
+		t := find.DirModified(d)
+		if t.Equal(w.dirTimes[d]) {
+			continue
 		}
+		changed = true
+		if now.Sub(t) <= coarseness(t) {
+			t = time.Time{}
+		}
+		w.dirTimes[d] = t
 	}
 	return changed
+}
+
+// coarseness of the clock that t is of: a kernel's ticks every 10 ms at the slowest, and is cut to 1 or 2 s by old file systems.
+func coarseness(t time.Time) time.Duration {
+	if t.Nanosecond() == 0 {
+		return 2 * time.Second
+	}
+	return 20 * time.Millisecond
 }
 
 // directories are those in which something is followed or may appear. Only Run's goroutine asks.
