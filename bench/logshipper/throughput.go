@@ -54,6 +54,14 @@ func (r result) String() string {
 	}
 }
 
+// withWire is a peer's result with what it sent: not all can be told to send the same.
+func (r result) withWire() string {
+	if r.err != nil || r.rate == 0 {
+		return r.String()
+	}
+	return r.String() + fmt.Sprintf("; %.0f %%", r.wire)
+}
+
 func throughputTable(o *options) error {
 	row := func(cells ...string) { fmt.Println("| " + strings.Join(cells, " | ") + " |") }
 	headed := false
@@ -64,7 +72,7 @@ func throughputTable(o *options) error {
 		if !headed {
 			headed = true
 			fmt.Printf("MB of input per CPU-second, %d MiB in each run, median (least–most). Every record was counted at the sink.\n", o.mib)
-			row("case", "ours", "goal", "wire, % of input", "peak RSS, MB", "vlagent", "otelcol", "rsyslog", "Fluent Bit (documented)", "÷ Fluent Bit", "÷ best peer", "goals")
+			row("case", "ours", "goal", "wire, % of input", "peak RSS, MB", "vlagent; wire", "otelcol; wire", "rsyslog; wire", "Fluent Bit (documented)", "÷ Fluent Bit", "÷ best peer", "goals")
 			row(strings.Split(strings.Repeat("-,", 11)+"-", ",")...)
 		}
 		results, err := o.job(j)
@@ -78,7 +86,7 @@ func throughputTable(o *options) error {
 			}
 		}
 		row(j.name, us.String(), number(j.goal, "≥ %.0f"), number(us.wire, "%.1f"), number(us.peak, "%.0f"),
-			results["vlagent"].String(), results["otelcol"].String(), results["rsyslog"].String(), number(j.fluentBit, "%.0f"),
+			results["vlagent"].withWire(), results["otelcol"].withWire(), results["rsyslog"].withWire(), number(j.fluentBit, "%.0f"),
 			number(us.rate/j.fluentBit, "%.2f"), number(us.rate/best, "%.2f"),
 			number(j.overFluentBit, "≥ %.1f")+", "+number(j.overBest, "≥ %.1f"))
 	}
