@@ -198,13 +198,16 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 
 func (r *runner[C]) drainService(ctx context.Context, service Service[C]) error {
 	timeout := r.base().DrainTimeout.D()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	done := make(chan error, 1)
 	begin := time.Now()
-	go func() { done <- service.Drain(ctx, r.base().DrainQuiet.D()) }()
+	go func() { done <- service.Drain(limited, r.base().DrainQuiet.D()) }()
 	select {
 	case err := <-done:
+		if ctx.Err() != nil {
+			return err // a second signal has ended it, and is the last word
+		}
 		facts := []any{"seconds", time.Since(begin).Seconds()}
 		if err != nil {
 			facts = append(facts, "error", err)
