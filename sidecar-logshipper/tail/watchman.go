@@ -70,7 +70,7 @@ func (w *watchman) directoriesChanged(now time.Time) bool {
 			continue
 		}
 		changed = true
-		if now.Sub(t) <= coarseness(t) {
+		if now.Sub(t).Abs() <= coarseness(t) { // one that lies far ahead does not become older
 			t = time.Time{}
 		}
 		w.dirTimes[d] = t

@@ -23,6 +23,8 @@ func TestDirectory_OfAYoungTimeIsLookedAtAgain(t *testing.T) {
 		{"perhaps another one in the same second", second, 1900 * time.Millisecond, true},
 		{"the last one in that second", second, 2100 * time.Millisecond, true},
 		{"none", second, 2200 * time.Millisecond, false},
+		{"a time that somebody set ahead", second.Add(time.Hour), 2300 * time.Millisecond, true},
+		{"none", second.Add(time.Hour), 2400 * time.Millisecond, false},
 	} {
 		if err := os.Chtimes(dir, step.time, step.time); err != nil {
 			t.Fatal(err)
