@@ -81,6 +81,38 @@ upstreams:
 	}
 }
 
+// An app's copy that stayed would come first, and be what the upstream believes.
+func TestBothEngines_DropTheAppsCopiesOfAFieldThatIsConfiguredWithAnUnderscore(t *testing.T) {
+	got := make(chan http.Header, 1)
+	see := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
+	one, two := server(t, see, false, false), server(t, see, false, true)
+	fast, std, joined := kittest.FreeAddress(t), kittest.FreeAddress(t), kittest.FreeAddress(t)
+	configured(t, fmt.Sprintf(`
+listeners: [{address: %q, to: fast}, {address: %q, to: std}, {address: %q, to: joined}]
+upstreams:
+  fast: {url: %q, headers: {set: {X_Tenant: ours}, remove: [x_debug]}}
+  std: {url: %[4]q, headers: {set: {X_Tenant: ours}, remove: [x_debug]}, fault: {percent: 0}}
+  joined: {url: "h2c://%s", headers: {set: {X_Tenant: ours}, remove: [x_debug]}}
+`, fast, std, joined, one.URL, strings.TrimPrefix(two.URL, "http://")))
+	for engine, address := range map[string]string{"HTTP/1.1 engine": fast, "net/http engine": std, "HTTP/2 to HTTP/2": joined} {
+		r, _ := http.NewRequest("GET", "http://"+address, nil)
+		for _, name := range []string{"X_Tenant", "X-Tenant", "X_Debug", "X-Debug"} {
+			r.Header[name] = []string{"theirs"}
+		}
+		response, err := client(t, address == joined).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		h := <-got
+		for name, values := range h {
+			if name = strings.ToLower(strings.ReplaceAll(name, "_", "-")); name == "x-debug" || name == "x-tenant" && (len(values) != 1 || values[0] != "ours") {
+				t.Errorf("%s: the upstream saw %v", engine, h)
+			}
+		}
+	}
+}
+
 // deaf is an address whose connections are neither refused nor made: its queue is full.
 func deaf(t *testing.T) string {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)

@@ -43,14 +43,15 @@ func injections(c *config.Upstream) []injected {
 	return all
 }
 
-// drops are the client's fields that are never forwarded: those that are injected, and those to remove.
+// drops are the client's fields that are never forwarded: those that are injected, and those to remove. A '_' of the
+// configuration is a '-' there, as layer7.Settings has it.
 func drops(c *config.Upstream) []string {
-	var names []string
+	names := slices.Clone(c.Headers.Remove)
 	for _, i := range injections(c) {
-		names = append(names, strings.ToLower(i.name))
+		names = append(names, i.name)
 	}
-	for _, name := range c.Headers.Remove {
-		names = append(names, strings.ToLower(name))
+	for i, name := range names {
+		names[i] = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
