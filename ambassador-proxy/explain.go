@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -58,7 +60,7 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	if err != nil {
 		return err
 	}
-	q := &layer7.Request{Method: []byte(method), Host: []byte(target.Host), Path: []byte(target.EscapedPath()), Query: []byte(target.RawQuery), Fields: fields(header)}
+	q := sample(method, target, header)
 	rule, ok := table.Explain(q)
 	if !ok {
 		_, err = fmt.Fprintln(in.Stdout, "route     none matches: 404 no_route")
@@ -78,11 +80,17 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 		}
 		fmt.Fprintf(in.Stdout, "endpoint %s%s  %s\n", mark, e.Address(), e.State())
 	}
-	explainChanges(in, up, rule, d)
+	explainChanges(in, up, rule, d, q)
 	return nil
 }
 
-func explainChanges(in kit.Invocation, up *upstream.Upstream, rule route.Rule, d layer7.Decision) {
+// sample is the request as the engines would see it.
+func sample(method string, target *url.URL, header http.Header) *layer7.Request {
+	return &layer7.Request{Method: []byte(method), Host: []byte(cmp.Or(header.Get("Host"), target.Host)),
+		Path: []byte(cmp.Or(target.EscapedPath(), "/")), Query: []byte(target.RawQuery), Fields: fields(header)}
+}
+
+func explainChanges(in kit.Invocation, up *upstream.Upstream, rule route.Rule, d layer7.Decision, q *layer7.Request) {
 	s := up.Settings()
 	host := s.Host
 	if host == "" {
@@ -92,7 +100,7 @@ func explainChanges(in kit.Invocation, up *upstream.Upstream, rule route.Rule, d
 	for _, name := range s.Drop {
 		fmt.Fprintf(in.Stdout, "header    %s: the app's copies are dropped\n", name)
 	}
-	for line := range strings.SplitSeq(string(up.AppendFields(nil, nil)), "\r\n") {
+	for line := range strings.SplitSeq(string(up.AppendFields(nil, q)), "\r\n") {
 		if name, _, ok := strings.Cut(line, ": "); ok {
 			fmt.Fprintf(in.Stdout, "header    %s: set\n", name)
 		}
@@ -102,21 +110,13 @@ func explainChanges(in kit.Invocation, up *upstream.Upstream, rule route.Rule, d
 	if d.Handover {
 		engine = "net/http"
 	}
-	tries := max(d.Tries, s.Tries)
-	if tries == 0 {
-		tries = 2
-	}
-	total := d.Timeout
-	if total == 0 {
-		total = s.Total
-	}
 	text := "none"
-	if total > 0 {
+	if total := cmp.Or(d.Timeout, s.Total); total > 0 {
 		text = total.String()
 	}
 	c := up.Config()
 	fmt.Fprintf(in.Stdout, "engine    %s\ntimers    connect %s, TLS %s, head %s, idle %s, total %s\ntries     %d at most, within the budget\n", engine,
-		either(c.ConnectTimeout.D(), 2*time.Second), either(c.TLSTimeout.D(), 5*time.Second), either(s.Header, time.Minute), either(s.Idle, 5*time.Minute), text, tries)
+		either(c.ConnectTimeout.D(), 2*time.Second), either(c.TLSTimeout.D(), 5*time.Second), either(s.Header, time.Minute), either(s.Idle, 5*time.Minute), text, cmp.Or(d.Tries, s.Tries, 2))
 }
 
 // explainExtras tells of what only some requests meet.
@@ -178,15 +178,15 @@ func parseSample(args []string) (method string, target *url.URL, header http.Hea
 	return words[0], target, header, nil
 }
 
-// listenerOf finds the listener with the URL's port.
+// listenerOf finds the listener at the URL's host and port, or else one with its port.
 func listenerOf(c *config.Config, target *url.URL) *config.Listener {
-	port := target.Port()
-	if port == "" {
-		port = "80"
+	port := cmp.Or(target.Port(), "80")
+	i := slices.IndexFunc(c.Listeners, func(l config.Listener) bool { return l.Address == net.JoinHostPort(target.Hostname(), port) })
+	if i < 0 {
+		i = slices.IndexFunc(c.Listeners, func(l config.Listener) bool {
+			return l.Address == port || strings.HasSuffix(l.Address, ":"+port)
+		})
 	}
-	i := slices.IndexFunc(c.Listeners, func(l config.Listener) bool {
-		return l.Address == port || strings.HasSuffix(l.Address, ":"+port)
-	})
 	if i < 0 {
 		return nil
 	}
