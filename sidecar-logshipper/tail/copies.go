@@ -210,7 +210,7 @@ func (s *Set) bury(f find.File, path string) {
 	last := make([]byte, min(length, markerBytes))
 	_, _ = file.ReadAt(last, length-int64(len(last)))
 	end := checkpoint.Position{Offset: length, Marker: markOf(last)}
-	t := checkpoint.File{Path: path, Now: f.Path, Generation: s.generationID(f.Key, 0), Key: f.Key, Born: bornAt(f), Size: length, Frozen: compressed, Finished: time.Now(), Positions: map[string]checkpoint.Position{}}
+	t := checkpoint.File{Path: path, Now: f.Path, Generation: s.generationID(f.Key, bornAt(f), 0), Key: f.Key, Born: bornAt(f), Size: length, Frozen: compressed, Finished: time.Now(), Positions: map[string]checkpoint.Position{}}
 	t.Head, _ = headOf(file, headBytes)
 	for _, name := range s.lanes {
 		t.Positions[name] = end

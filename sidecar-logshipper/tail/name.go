@@ -27,7 +27,7 @@ func (s *Set) name(g *Generation, data, used []byte, at int64) {
 		line = line[:end]
 	}
 	h := xxhash.New()
-	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, s.generationID(g.key, g.epoch)))
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, s.generationID(g.key, g.born, g.epoch)))
 	_, _ = h.Write(line)
 	if s.blind { // nobody may find this ID again: not for what stands there once the file was written anew
 		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, rand.Uint64()))

@@ -1,6 +1,9 @@
 package tail
 
 import (
+	"errors"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -8,7 +11,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/find"
 )
 
-// retire lets go of what is finished and leaves tombstones, which expire.
+// retire lets go of what is finished and leaves tombstones.
 func (s *Set) retire(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,14 +30,66 @@ func (s *Set) retire(now time.Time) {
 		s.soil()
 		return true
 	})
+}
+
+const (
+	sweepEvery    = time.Minute
+	tombstoneLife = 10 * time.Minute // from when its file was seen nowhere any more: what packs a file removes it when it is done
+)
+
+// sweep removes the tombstones of files that are gone, so that an app which rotates every second leaves no more of them than
+// one that does it every day. Where the file is still there it stays, however old: a glob that matches it would read it again.
+func (s *Set) sweep(now time.Time, matched []match) {
+	if len(s.tombstones) == 0 || now.Sub(s.swept) < sweepEvery {
+		return
+	}
+	s.swept = now
+	there := map[find.Key]string{}
+	for _, f := range matched {
+		there[f.Key] = f.Path
+	}
+	sure := map[string]bool{} // directories, listed to their end
+	for _, t := range s.tombstones {
+		dir := filepath.Dir(t.Path)
+		if _, listed := sure[dir]; !listed {
+			sure[dir] = locate(dir, there)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key, t := range s.tombstones {
-		if now.Sub(t.Finished) > tombstoneLife {
+		since, missed := s.gone[key]
+		path, found := there[key]
+		switch {
+		case found:
+			t.Now = path
+			s.tombstones[key] = t
+			delete(s.gone, key)
+		case !sure[filepath.Dir(t.Path)]:
+		case !missed:
+			s.gone[key] = now
+		case now.Sub(since) >= tombstoneLife:
 			delete(s.tombstones, key)
+			delete(s.gone, key)
+			s.soil()
 		}
 	}
 }
 
-const tombstoneLife = 7 * 24 * time.Hour
+// locate adds the files in dir, and says whether these are all: what cannot be looked at is not gone.
+func locate(dir string, there map[find.Key]string) (all bool) {
+	names, err := find.Names(dir)
+	all = err == nil || errors.Is(err, fs.ErrNotExist)
+	for _, name := range names {
+		f, err := find.Stat(name)
+		if err == nil {
+			there[f.Key] = f.Path
+		} else if _, other := errors.AsType[*find.NotAFile](err); !other && !errors.Is(err, fs.ErrNotExist) {
+			all = false
+		}
+	}
+	return all
+}
 
 // revive reads on where a finished generation has grown after all. It says whether f is that generation.
 func (s *Set) revive(f find.File, t checkpoint.File) bool {

@@ -184,11 +184,94 @@ func TestTombstone_KeepsACopyThatIsMatchedLateFromBeingReadTwice(t *testing.T) {
 	if got := readAll(again); got != "" {
 		t.Errorf("%q was read twice", got)
 	}
-	again.retire(time.Now().Add(tombstoneLife + time.Hour))
-	for _, stone := range again.tombstones {
-		if time.Since(stone.Finished) > time.Minute {
-			t.Errorf("tombstone of %s outlived its time", stone.Path)
+}
+
+func TestTombstone_StaysAsLongAsItsFile(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir+"/a.log", "one\ntwo\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	readAll(s)
+	now := time.Now()
+	for i := range 4 { // weekly, and the glob matches what was rotated
+		for n := i; n > 0; n-- {
+			move(t, fmt.Sprintf("%s/a.log.%d", dir, n), fmt.Sprintf("%s/a.log.%d", dir, n+1))
 		}
+		move(t, dir+"/a.log", dir+"/a.log.1")
+		put(t, dir+"/a.log", fmt.Sprintf("of week %d\n", i))
+		s.scan()
+		if got, want := readAll(s), fmt.Sprintf("of week %d\n", i); got != want {
+			t.Errorf("in week %d %q was read, want %q", i, got, want)
+		}
+		now = now.Add(7 * 24 * time.Hour)
+		s.retire(now)
+		s.sweep(now, nil)
+	}
+	if len(s.tombstones) != 4 {
+		t.Errorf("%d tombstones, want 4", len(s.tombstones))
+	}
+}
+
+func TestTombstone_GoesSomeTimeAfterItsFile(t *testing.T) {
+	dir := t.TempDir()
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	now, most := time.Now(), 0
+	for i := range 300 { // a rotation a minute, of which none is kept
+		put(t, dir+"/a.log", fmt.Sprintf("line %d\n", i))
+		s.scan()
+		readAll(s)
+		move(t, dir+"/a.log", dir+"/a.log.1")
+		s.scan()
+		now = now.Add(time.Minute)
+		s.retire(now)
+		s.sweep(now, nil)
+		most = max(most, len(s.tombstones))
+	}
+	if want := int(tombstoneLife/time.Minute) + 2; most > want || len(s.gone) > want {
+		t.Errorf("up to %d tombstones and %d missing files are kept, want %d at most", most, len(s.gone), want)
+	}
+	if len(s.order)+len(s.tombstones) != len(s.Snapshot().Files) {
+		t.Error("the saved state holds more than what is known")
+	}
+}
+
+func TestTombstone_OfAFileThatCannotBeLookedForStays(t *testing.T) {
+	parent := t.TempDir()
+	dir := parent + "/logs"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir+"/a.log", "one\n")
+	s := follow(t, dir, Bounds{}, &checkpoint.State{})
+	readAll(s)
+	move(t, dir+"/a.log", dir+"/a.log.1")
+	s.scan()
+	s.retire(time.Now().Add(lingerTime + time.Second))
+	move(t, dir, parent+"/elsewhere")
+	if err := os.Symlink(dir, dir); err != nil { // ELOOP, for root too
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		s.sweep(time.Now().Add(time.Duration(i)*tombstoneLife), nil)
+	}
+	if len(s.tombstones) != 1 {
+		t.Errorf("%d tombstones are left, want 1", len(s.tombstones))
+	}
+}
+
+func TestGeneration_OfAReusedInodeIsAnotherOneEvenWithoutATimeOfBirth(t *testing.T) {
+	s := follow(t, t.TempDir(), Bounds{}, &checkpoint.State{})
+	f := find.File{Key: find.Key{Dev: 1, Inode: 2}, Modified: time.Unix(100, 0)}
+	before := s.begin(f, "a.log", 0, nothing{}, 0).Source.Generation
+	f.Modified = time.Unix(200, 0)
+	if after := s.begin(f, "a.log", 0, nothing{}, 0).Source.Generation; after == before {
+		t.Errorf("both are %x: a destination that compares IDs would take one for the other", after)
+	}
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
 	}
 }
 

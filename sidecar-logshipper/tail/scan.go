@@ -14,14 +14,16 @@ import (
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
 
+// match is a file under a path that an input matches.
+type match struct {
+	find.File
+	input int
+}
+
 // scan matches the globs against what is there. The order matters: first the names that lead elsewhere, then the files that
 // came and went between two looks, then the new ones; so the generations of one path are taken on in the order of their birth.
 func (s *Set) scan() {
 	started := time.Now()
-	type match struct {
-		find.File
-		input int
-	}
 	var found []match
 	taken := map[string]bool{}
 	s.problems = nil
@@ -58,6 +60,7 @@ func (s *Set) scan() {
 	s.lateWrites()
 	s.enforce(started)
 	s.retire(started)
+	s.sweep(started, found)
 	s.mapDirectories()
 	s.mu.Lock()
 	s.scanned, s.unread = started, errors.Join(s.problems...)
@@ -186,7 +189,7 @@ func (s *Set) begin(f find.File, path string, input int, src source, length int6
 	epoch := s.epochs[f.Key]
 	g := &Generation{
 		path:   path,
-		Source: &record.Source{Path: s.nameOf(input, path), Generation: s.generationID(f.Key, epoch)},
+		Source: &record.Source{Path: s.nameOf(input, path), Generation: s.generationID(f.Key, bornAt(f), epoch)},
 		Input:  input, key: f.Key, epoch: epoch, now: f.Path, src: src, born: bornAt(f), linked: f.Linked, size: length, links: f.Links, modified: time.Now(),
 	}
 	g.head, _ = headOf(src, headBytes)

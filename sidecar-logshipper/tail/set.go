@@ -72,9 +72,11 @@ type Set struct {
 	sealed   chan struct{}   // closed after the last look
 	wakes    []chan struct{} // one for each lane, of size 1
 	reports  map[string]time.Time
-	problems []error        // of the scan under way
-	missed   map[string]int // paths of the saved state, with their inputs, until the first scan
-	dirs     []string       // that are watched
+	problems []error                // of the scan under way
+	missed   map[string]int         // paths of the saved state, with their inputs, until the first scan
+	dirs     []string               // that are watched
+	gone     map[find.Key]time.Time // since when the files of tombstones are missing
+	swept    time.Time
 
 	mu         sync.Mutex
 	order      []*Generation // of one path, the older is first
@@ -98,7 +100,7 @@ func New(c Config, count *Counters, from *checkpoint.State) *Set {
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Looked.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, activity: time.Now(), scanned: from.Looked,
+		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, gone: map[find.Key]time.Time{}, activity: time.Now(), scanned: from.Looked,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
@@ -286,10 +288,12 @@ func (s *Set) seal() {
 	}
 }
 
-func (s *Set) generationID(key find.Key, epoch int) uint64 {
+// generationID is of an inode that was born at a time, and truncated so many times since. Where the file system does not know
+// the time of birth, the one at which it was met tells it from the file that had the inode before.
+func (s *Set) generationID(key find.Key, born int64, epoch int) uint64 {
 	h := xxhash.New()
 	_, _ = h.WriteString(s.salt)
-	for _, v := range []uint64{key.Dev, key.Inode, uint64(key.Birth), uint64(epoch)} {
+	for _, v := range []uint64{key.Dev, key.Inode, uint64(born), uint64(epoch)} {
 		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, v))
 	}
 	return h.Sum64()
