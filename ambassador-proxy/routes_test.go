@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -95,6 +96,57 @@ upstreams:
 	}
 	if a, b := shopHits.Load(), canaryHits.Load(); a < 50 || b < 50 {
 		t.Errorf("200 users were split %d to %d", a, b)
+	}
+}
+
+func TestHashBy_AKeyStaysWithItsEndpointInEveryPodAndAfterAReload(t *testing.T) {
+	var urls []string
+	for i := range 3 {
+		name := fmt.Sprint(i)
+		urls = append(urls, strings.TrimPrefix(server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) }), false, false).URL, "http://"))
+	}
+	text := func(address, timeout string) string {
+		return fmt.Sprintf("listeners: [{address: %q, routes: [{to: a, hash_by: 'header:x-user', timeout: %s}]}]\nupstreams: {a: {url: 'http://%s', balance: ketama}}\n",
+			address, timeout, strings.Join(urls, ","))
+	}
+	c := client(t, false)
+	ask := func(address, user string) string {
+		r, _ := http.NewRequest("GET", "http://"+address, nil)
+		if user != "" {
+			r.Header.Set("X-User", user)
+		}
+		response, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		return string(body)
+	}
+	users := func(address string) (ends string) {
+		for i := range 20 {
+			ends += ask(address, fmt.Sprint("user", i))
+		}
+		return ends
+	}
+	one, two := kittest.FreeAddress(t), kittest.FreeAddress(t)
+	admin, file, _ := launched(t, text(one, "10s"))
+	configured(t, text(two, "10s"))
+	before := users(one)
+	if other := users(two); other != before {
+		t.Errorf("two Pods send the same users to\n%s\n%s", before, other)
+	}
+	write(t, file, text(one, "11s"))
+	reloaded(t, admin, "timeout: 11s")
+	if after := users(one); after != before {
+		t.Errorf("after a reload users move from\n%s\n%s", before, after)
+	}
+	seen := map[string]bool{}
+	for range 100 {
+		seen[ask(one, "")] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("requests without the header all go to %v", seen)
 	}
 }
 

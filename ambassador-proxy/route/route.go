@@ -4,7 +4,6 @@ package route
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -18,10 +17,7 @@ import (
 )
 
 // Table is the compiled rules of one listener. It is immutable.
-type Table struct {
-	rules []rule
-	seed  maphash.Seed
-}
+type Table struct{ rules []rule }
 
 type rule struct {
 	text     string
@@ -47,7 +43,7 @@ type target struct {
 
 // New compiles the rules of a listener.
 func New(l *config.Listener, upstreams map[string]*upstream.Upstream) (*Table, error) {
-	t := &Table{seed: maphash.MakeSeed()}
+	t := &Table{}
 	routes := l.Routes
 	if l.To != "" {
 		routes = []config.Route{{To: config.Targets{l.To: 1}}}
@@ -120,8 +116,8 @@ func (t *Table) Match(q *layer7.Request) layer7.Decision {
 			continue
 		}
 		d := layer7.Decision{Upstream: t.choose(r, q), Timeout: r.timeout, Tries: r.tries, Handover: r.handover, Extra: r.extra}
-		if r.hashBy != "" {
-			d.Hash, d.Hashed = maphash.Bytes(t.seed, key(r.hashBy, q)), true
+		if k := key(r.hashBy, q); k != nil { // what has no key is spread
+			d.Hash, d.Hashed = fnv(k), true
 		}
 		return d
 	}
@@ -130,6 +126,8 @@ func (t *Table) Match(q *layer7.Request) layer7.Decision {
 
 func key(by string, q *layer7.Request) []byte {
 	switch by {
+	case "":
+		return nil
 	case "path":
 		return q.Path
 	case "host":
@@ -159,7 +157,7 @@ func (t *Table) choose(r *rule, q *layer7.Request) *upstream.Upstream {
 	return r.to[0].up
 }
 
-// fnv is FNV-1a with a final mix: the same user goes the same way in every Pod and after every restart.
+// fnv is FNV-1a with a final mix: the same user, or key, goes the same way in every Pod and after every restart and reload.
 func fnv(b []byte) uint64 {
 	h := uint64(14695981039346656037)
 	for _, c := range b {
