@@ -181,7 +181,7 @@ func (h *HTTP) get(ctx context.Context, address string, buf []byte) ([]byte, err
 	}
 	response, err := h.client.Do(request)
 	if err != nil {
-		return buf, err
+		return buf, withoutQuery(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -199,6 +199,15 @@ func (h *HTTP) get(ctx context.Context, address string, buf []byte) ([]byte, err
 		return buf, &DocumentError{err}
 	}
 	return buf, nil
+}
+
+// withoutQuery is a client's error without the query of its URL, where some servers want a token: errors are logged.
+func withoutQuery(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		failed.URL, _, _ = strings.Cut(failed.URL, "?")
+	}
+	return err
 }
 
 // Close ends idle connections.
