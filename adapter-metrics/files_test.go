@@ -86,3 +86,12 @@ func TestDrain_LastsUntilTheLogOfAnAppThatEndsHasCeased(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+func TestStatsD_EventsAndChecksThatNoMappingWantsKeepTheirNamesAndAreUnmatched(t *testing.T) {
+	m, port := &mounted{t: t, dir: t.TempDir()}, kittest.FreePort(t)
+	m.swap(mappings)
+	admin, _ := adapter(t, "--statsd-mapping", filepath.Join(m.dir, "c.yaml"), "--source", "statsd://127.0.0.1:"+port)
+	send(t, "udp", "127.0.0.1:"+port, "_e{1,1}:t|x\n_sc|db|1\nsame.a:1|c")
+	shows(t, admin, `same_total{x="a"} 1`)
+	mustHave(t, scrape(t, admin), `statsd_events_total{alert_type="info",priority="normal"} 1`, `statsd_service_check_status{check="db"} 1`, `adapter_unmatched_total{source="statsd"} 2`)
+}

@@ -43,8 +43,7 @@ func (d *StatsD) event(line []byte) string {
 		}
 	}
 	d.sample.Labels = append(d.sample.Labels, sample.Label{Name: "alert_type", Value: kind}, sample.Label{Name: "priority", Value: priority})
-	return d.once(Mapping{Labels: d.sample.Labels, Desc: series.Desc{
-		Name: "statsd_events_total", Type: series.Counter, Help: "DogStatsD events, by type and priority."}})
+	return d.once()
 }
 
 // check shows the state of a service check, _sc|NAME|STATUS|…: 0 is ok, 1 warning,
@@ -71,16 +70,14 @@ func (d *StatsD) check(line []byte) string {
 		}
 	}
 	d.sample.Labels = append(d.sample.Labels, sample.Label{Name: "check", Value: name})
-	return d.once(Mapping{Labels: d.sample.Labels, Desc: series.Desc{
-		Name: "statsd_service_check_status", Type: series.Gauge, Help: "DogStatsD service checks: 0 is ok, 1 warning, 2 critical, 3 unknown."}})
+	return d.once()
 }
 
 // once maps and applies a sample that is not worth keeping in the cache.
-func (d *StatsD) once(m Mapping) string {
-	if d.mapper != nil {
-		if own, ok := d.mapper.Map(&d.sample); ok {
-			m = own
-		}
+func (d *StatsD) once() string {
+	m, matched := d.mapping()
+	if !matched && d.mapper != nil {
+		d.src.Unmatched.Add(1)
 	}
 	if m.Drop {
 		return ""

@@ -217,7 +217,7 @@ func operation(k sample.Kind, t series.Type) op {
 }
 
 // DefaultMapping names a pushed sample without rules: the path in snake case, _total on
-// counters, timers as histograms in seconds. A gauge whose name ends like a part of another type
+// counters, timers as histograms in seconds; all events are one metric, and so are all service checks. A gauge whose name ends like a part of another type
 // gets _current, so that no reader takes it for one.
 func DefaultMapping(s *sample.Sample) Mapping {
 	m := Mapping{Labels: s.Labels, Desc: series.Desc{Name: snake(s.Path)}}
@@ -232,6 +232,10 @@ func DefaultMapping(s *sample.Sample) Mapping {
 		m.Desc.Name += "_seconds"
 	case sample.Distribution:
 		m.Desc.Type, m.Desc.Help = series.Histogram, "DogStatsD histogram or distribution of that name."
+	case sample.Event:
+		m.Desc = series.Desc{Name: "statsd_events_total", Type: series.Counter, Help: "DogStatsD events, by type and priority."}
+	case sample.Check:
+		m.Desc = series.Desc{Name: "statsd_service_check_status", Type: series.Gauge, Help: "DogStatsD service checks: 0 is ok, 1 warning, 2 critical, 3 unknown."}
 	case sample.Set:
 		m.Desc.Type, m.Desc.Help = series.Gauge, "StatsD set of that name: distinct members in the last minute."
 	default:

@@ -39,5 +39,8 @@ func (m pushMapper) Map(s *sample.Sample) (decode.Mapping, bool) {
 		}
 	})
 	s.Path = path
+	if rest && (s.Kind == sample.Event || s.Kind == sample.Check) {
+		out = decode.Mapping{} // what names the rest is for the values that a name has
+	}
 	return out, matched && !rest
 }
