@@ -92,7 +92,7 @@ func Reason(err error) string {
 		return "timeout"
 	case errors.As(err, &verify), strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "x509: "):
 		return "tls"
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, ErrNoProcess):
 		return "absent"
 	case errors.Is(err, fs.ErrPermission):
 		return "permission"

@@ -27,12 +27,13 @@ type Resources struct {
 	proc    string // /proc, but for tests
 	cpu     cpuMemory
 	du      map[string]diskUse
+	missing map[string]bool // volumes that were not there the last time
 	advised string
 }
 
 // NewResources returns a source that has read nothing yet.
 func NewResources(process string, volumes []string, prefix string, log *slog.Logger) *Resources {
-	return &Resources{Process: process, Volumes: volumes, Prefix: prefix, Log: log, proc: "/proc", cpu: cpuMemory{last: map[string]cpuTime{}}, du: map[string]diskUse{}}
+	return &Resources{Process: process, Volumes: volumes, Prefix: prefix, Log: log, proc: "/proc", cpu: cpuMemory{last: map[string]cpuTime{}}, du: map[string]diskUse{}, missing: map[string]bool{}}
 }
 
 // ErrNoProcess says that the app is not running, or not visible.
@@ -43,14 +44,16 @@ func (r *Resources) Fetch(ctx context.Context, buf []byte) ([]byte, error) {
 	out := &lines{buf: buf, prefix: r.Prefix}
 	list := r.processes()
 	r.container(out, list)
+	var missing error
 	for _, path := range r.Volumes {
-		r.volume(ctx, out, path)
+		missing = errors.Join(missing, r.volume(ctx, out, path))
 	}
 	if len(list) == 0 && (len(r.Volumes) == 0 || r.Process != "") {
 		r.advise("no process of the app is visible", "shareProcessNamespace: true")
-		if len(out.buf) == len(buf) {
-			return out.buf, ErrNoProcess
-		}
+		missing = errors.Join(missing, ErrNoProcess)
+	}
+	if len(out.buf) == len(buf) {
+		return out.buf, missing
 	}
 	return out.buf, nil
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -131,8 +132,8 @@ func TestResources_NameTheSettingThatWouldOpenMoreOnce(t *testing.T) {
 	log, seen := kittest.Logs(t)
 	r := NewResources("no-such-process", nil, "app", log)
 	for range 3 {
-		if _, err := r.Fetch(t.Context(), nil); err != ErrNoProcess {
-			t.Error(err)
+		if _, err := r.Fetch(t.Context(), nil); !errors.Is(err, ErrNoProcess) || Reason(err) != "absent" {
+			t.Error(Reason(err), err)
 		}
 	}
 	if n := strings.Count(seen.String(), "shareProcessNamespace: true"); n != 1 {
@@ -161,5 +162,19 @@ func TestResources_OfARealProcessOfThisMachine(t *testing.T) {
 	_, after, _ := strings.Cut(doc, "app_volume_used_bytes{path="+dir+"} ")
 	if used, err := strconv.ParseFloat(strings.SplitN(after, "\n", 2)[0], 64); err != nil || used < 100_000 || used > 190_000 {
 		t.Errorf("a volume of 100 000 bytes, linked twice, uses %v (%v)", used, err)
+	}
+}
+
+func TestResources_OfAVolumeThatIsNotThereNameItOnceAndAreAbsentWithoutAnythingElse(t *testing.T) {
+	log, seen := kittest.Logs(t)
+	gone := filepath.Join(t.TempDir(), "data")
+	r := NewResources("no-such-process", []string{gone}, "app", log)
+	for range 2 {
+		if doc, err := r.Fetch(t.Context(), nil); Reason(err) != "absent" || len(doc) > 0 {
+			t.Errorf("%s %v %q", Reason(err), err, doc)
+		}
+	}
+	if n := strings.Count(seen.String(), "volume not readable"); n != 1 || !strings.Contains(seen.String(), gone) {
+		t.Errorf("named %d times:\n%s", n, seen)
 	}
 }

@@ -16,12 +16,19 @@ const (
 
 var errBudget = errors.New("too many files")
 
-// volume writes what a mounted path's file system has, and what the path's own files take up.
-func (r *Resources) volume(ctx context.Context, out *lines, path string) {
+// volume writes what a mounted path's file system has, and what the path's own files take up. A path that is not there is
+// named once.
+func (r *Resources) volume(ctx context.Context, out *lines, path string) error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(path, &st); err != nil {
-		return
+		err = &fs.PathError{Op: "statfs", Path: path, Err: err}
+		if !r.missing[path] {
+			r.missing[path] = true
+			r.Log.Warn("volume not readable (is it mounted into the helper too?)", "error", err)
+		}
+		return err
 	}
+	delete(r.missing, path)
 	put := func(name string, v float64) { out.put(name+"{path="+path+"}", &v) }
 	put("volume_filesystem_size_bytes", float64(st.Blocks)*float64(st.Bsize))
 	put("volume_filesystem_available_bytes", float64(st.Bavail)*float64(st.Bsize))
@@ -37,6 +44,7 @@ func (r *Resources) volume(ctx context.Context, out *lines, path string) {
 		put("volume_used_bytes", use.bytes)
 		put("volume_files", use.files)
 	}
+	return nil
 }
 
 // count adds up the blocks under a path as du does: hard links once, other file systems not at all.
