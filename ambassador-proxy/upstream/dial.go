@@ -101,15 +101,36 @@ func setUserTimeout(c net.Conn) {
 	}
 }
 
+// firstHop connects to a proxy, and keeps the connection: what the SOCKS client gives is wrapped, and nobody would see that it
+// has ended while it was idle.
+type firstHop struct {
+	*net.Dialer
+	conn net.Conn
+}
+
+// DialContext is proxy.ContextDialer.
+func (h *firstHop) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := h.Dialer.DialContext(ctx, network, address)
+	if err == nil {
+		setUserTimeout(c)
+	}
+	h.conn = c
+	return c, err
+}
+
 func (d *dialer) through(ctx context.Context, address string) (net.Conn, error) {
+	hop := &firstHop{Dialer: keepAlive()}
 	if d.via.Scheme == "socks5" {
-		p, err := proxy.FromURL(d.via, keepAlive())
+		p, err := proxy.FromURL(d.via, hop)
+		if err == nil {
+			_, err = p.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return p.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+		return hop.conn, nil
 	}
-	c, err := keepAlive().DialContext(ctx, "tcp", d.via.Host)
+	c, err := hop.DialContext(ctx, "tcp", d.via.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +158,8 @@ func connect(ctx context.Context, c net.Conn, via *url.URL, address string) erro
 	}
 	auth := ""
 	if via.User != nil {
-		auth = "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(via.User.String())) + "\r\n"
+		password, _ := via.User.Password()
+		auth = "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(via.User.Username()+":"+password)) + "\r\n"
 	}
 	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", address, address, auth); err != nil {
 		return err
@@ -151,7 +173,7 @@ func connect(ctx context.Context, c net.Conn, via *url.URL, address string) erro
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 {
 		return errors.New("CONNECT answered " + response.Status)
 	}
 	return nil
