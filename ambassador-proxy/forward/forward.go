@@ -121,22 +121,6 @@ func (p *Proxy) sweep() {
 	}
 }
 
-const connectTime = 5 * time.Second
-
-// dial resolves, checks and connects to an address that passed the check.
-func (p *Proxy) dial(ctx context.Context, destination string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	addresses, err := p.Look(ctx, destination)
-	for _, a := range addresses {
-		var c net.Conn
-		if c, err = (&net.Dialer{}).DialContext(ctx, "tcp", a.String()); err == nil {
-			return c, nil
-		}
-	}
-	return nil, err
-}
-
 // Look resolves a destination and tells which of its addresses may be dialled; the error says why there is none.
 func (p *Proxy) Look(ctx context.Context, destination string) ([]netip.AddrPort, error) {
 	host, port, err := split(destination)

@@ -71,13 +71,21 @@ func (p *Proxy) tunnel(client, server net.Conn, early []byte) {
 	p.report(reason.OK, in+int64(len(early)), out)
 }
 
+// carry copies one direction and passes its end on.
 func carry(to, from net.Conn) int64 {
 	n, err := io.Copy(to, from)
 	half, ok := to.(interface{ CloseWrite() error })
-	if err != nil || !ok {
+	switch {
+	case err != nil: // a reset, or the other side is gone: the peer must not take it for a clean end
+		if t, ok := to.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
 		to.Close()
-		return n
+		from.Close()
+	case ok:
+		_ = half.CloseWrite()
+	default:
+		to.Close()
 	}
-	_ = half.CloseWrite()
 	return n
 }
