@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 // Slow or hostile clients are bounded by these.
@@ -63,7 +62,7 @@ func New(name string, registry *prometheus.Registry, log *slog.Logger) *Server {
 	s.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { (*s.metrics.Load()).ServeHTTP(w, r) })
 	s.http = &http.Server{
 		Handler: s.mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnState: new(crowd).note, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return s
 }
@@ -82,7 +81,7 @@ func (s *Server) SetMetrics(h http.Handler) { s.metrics.Store(&h) }
 // Serve answers on l until Close. It returns nil after Close.
 func (s *Server) Serve(l net.Listener, p Probe) error {
 	s.routes(p)
-	if err := s.http.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

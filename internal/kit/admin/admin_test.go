@@ -2,6 +2,7 @@ package admin
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -88,6 +89,41 @@ func TestServer_BoundsItsClients(t *testing.T) {
 	h := New("toy", prometheus.NewRegistry(), log).http
 	if h.ReadHeaderTimeout == 0 || h.ReadTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 || h.MaxHeaderBytes != 64<<10 {
 		t.Errorf("a limit is missing: %+v", h)
+	}
+}
+
+// The kubelet kills a helper whose probe gets no answer.
+func TestServer_AnswersThoughOthersHoldEveryConnection(t *testing.T) {
+	log, _ := kittest.Logs(t)
+	s := New("toy", prometheus.NewRegistry(), log)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l, Probe{Live: func() error { return nil }}) }()
+	held := make([]net.Conn, maxConnections)
+	for i := range held {
+		if held[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer held[i].Close()
+		if _, err := io.WriteString(held[i], "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := held[i].Read(make([]byte, 512)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, body := kittest.Get("http://" + l.Addr().String() + "/livez"); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	if n, err := io.Copy(io.Discard, held[0]); err != nil {
+		t.Errorf("the connection that was silent for longest is not closed: %d bytes, %v", n, err)
+	}
+	_ = s.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 
