@@ -162,6 +162,15 @@ func TestProblem_OfAValueThatValidationFoundCarriesItsPlace(t *testing.T) {
 	}
 }
 
+func TestProblem_ShowsAWrongURLWithoutItsPassword(t *testing.T) {
+	for _, url := range []string{"socks5://u:hunter2%zz@p:1080", "redis://:hunter2@h:port", "http://u:hunter2@[::1/", "tcp://u:hunter2@a:1,b:2/@"} {
+		p := Problem{Message: fmt.Sprintf("parse %q: invalid", url), Source: "via: " + url, Line: 3, Col: 6}
+		if text := p.String(); strings.Contains(text, "hunter2") || strings.Count(text, ":xxxxx@") != 2 {
+			t.Errorf("%s is shown as\n%s", url, text)
+		}
+	}
+}
+
 func TestSchema_HasAPropertyForEveryKey(t *testing.T) {
 	type inner struct {
 		Size Size `yaml:"size" doc:"How much."`

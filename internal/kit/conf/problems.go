@@ -3,6 +3,7 @@ package conf
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -39,8 +40,11 @@ func (p Problem) String() string {
 	if p.Source != "" {
 		fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", p.Line, p.Source, strings.Repeat(" ", max(p.Col-1, 0)))
 	}
-	return b.String()
+	return password.ReplaceAllString(b.String(), "://$1:xxxxx@")
 }
+
+// password finds one in a URL that RedactURL cannot read: a URL that is wrong is shown, and ends up in the log.
+var password = regexp.MustCompile(`://([^\s/?#"':@]*):[^\s/?#"']*@`)
 
 // Problems collects everything that is wrong, so that a user repairs a file once and not line by line.
 // It is an error when it is not empty. Not safe for concurrent use.
