@@ -27,21 +27,26 @@ func (p *process[C]) builtin() map[string]func(context.Context, []string) error 
 		"healthcheck": p.healthcheck,
 		"wait":        p.wait,
 		"quit":        p.quit,
-		"schema":      alone(p.schema),
-		"version":     alone(p.printVersion),
-		"help":        alone(p.help),
+		"schema":      p.alone(p.schema),
+		"version":     p.alone(p.printVersion),
+		"help":        func(context.Context, []string) error { return p.help() },
 	}
 }
 
 // alone is a command that takes no arguments.
-func alone(run func() error) func(context.Context, []string) error {
+func (p *process[C]) alone(run func() error) func(context.Context, []string) error {
 	return func(_ context.Context, args []string) error {
+		if asksHelp(args) {
+			return p.help()
+		}
 		if len(args) > 0 {
 			return Usage("unexpected argument %q", args[0])
 		}
 		return run()
 	}
 }
+
+func asksHelp(args []string) bool { return len(args) > 0 && args[0] == "--help" }
 
 // load reads the configuration; done is true when the arguments only asked for help or the version.
 func (p *process[C]) load(args []string) (loaded *conf.Loaded[C], done bool, err error) {
@@ -92,6 +97,9 @@ func (p *process[C]) explain(ctx context.Context, args []string) error {
 
 func (p *process[C]) command(ctx context.Context, c Command[C], args []string) error {
 	if c.NoConfig {
+		if asksHelp(args) {
+			return p.help()
+		}
 		config := p.Defaults()
 		return c.Run(ctx, nil, p.invocation(&config, args))
 	}
