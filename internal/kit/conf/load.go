@@ -148,8 +148,21 @@ func (l Loader[C]) parseFile(file string, config *C, env func(string) (string, b
 	if failed != nil {
 		return failed
 	}
-	problems, _ := Parse(file, data, config, env)
+	problems, err := Parse(file, data, config, env)
+	if err != nil {
+		l.admin(problems.lines, config, env)
+	}
 	return problems
+}
+
+// admin takes the address of the admin server from a file that is wrong elsewhere: the helper that was started with what was
+// right before still listens there, and a probe that asked another address would have it killed.
+func (l Loader[C]) admin(lines []string, config *C, env func(string) (string, bool)) {
+	for _, line := range lines {
+		if strings.HasPrefix(line, "admin_address:") {
+			_, _ = Parse("", []byte(line), l.base(config), env) // whose problems are told already
+		}
+	}
 }
 
 // apply hands each flag the values of its highest source.
