@@ -2,11 +2,33 @@ package kit_test
 
 import (
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
+
+func TestQuit_AndTheSignalThatFollowsItIsOneDrain(t *testing.T) {
+	p, address := startToy(t, nil, "--drain-quiet", "1s")
+	post(t, address, "/-/quit", 200)
+	kittest.Eventually(t, 5*time.Second, func() bool { return strings.Contains(p.Stderr.String(), "because=quit") }, "the drain to begin")
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(10 * time.Second); code != 0 || !strings.Contains(p.Stderr.String(), "msg=drained") {
+		t.Errorf("exit code %d, want a drain and 0:\n%s", code, p.Stderr)
+	}
+}
+
+func TestQuit_AndTwoSignalsStopAtOnce(t *testing.T) {
+	p, address := startToy(t, nil, "--greeting", "busy", "--drain-quiet", "1m", "--drain-timeout", "2m")
+	post(t, address, "/-/quit", 200)
+	p.Signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGINT)
+	if code := p.Wait(5 * time.Second); code != 3 || !strings.Contains(p.Stderr.String(), "second signal") {
+		t.Errorf("exit code %d, want 3:\n%s", code, p.Stderr)
+	}
+}
 
 func TestHealthcheck_FindsTheHelperThoughItsFileIsBrokenNow(t *testing.T) {
 	file, address := filepath.Join(t.TempDir(), "c.yaml"), kittest.FreeAddress(t)

@@ -162,6 +162,7 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 		}
 	}
 	drain := r.drain
+	told := false // by a signal
 	for leave := false; !leave; {
 		select {
 		case s := <-signals:
@@ -170,7 +171,7 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 				continue
 			}
 			begin(s.String())
-			leave = true
+			leave, told = true, true
 		case <-r.quit:
 			begin("quit")
 			leave = true
@@ -188,9 +189,13 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 		case err = <-drained:
 			waiting = false
 		case s := <-signals:
-			if s != syscall.SIGHUP {
+			if s == syscall.SIGHUP {
+				continue
+			}
+			if told {
 				return &secondSignal{s}
 			}
+			told = true // the kubelet's, behind a preStop hook that has said quit
 		}
 	}
 	return errors.Join(service.Err(), err, service.Close())
