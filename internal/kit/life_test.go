@@ -42,3 +42,26 @@ func TestHealthcheck_FindsTheHelperThoughItsFileIsBrokenNow(t *testing.T) {
 		}
 	}
 }
+
+func TestReload_SaysWhatNeedsARestart(t *testing.T) {
+	for _, change := range []string{"log_format: json", "debug_endpoints: true", "admin_address: :1"} {
+		file, address := filepath.Join(t.TempDir(), "c.yaml"), kittest.FreeAddress(t)
+		write(t, file, "admin_address: "+address+"\n")
+		p := kittest.Start(t, nil, "toy", "--config", file)
+		p.WaitReady(address)
+		write(t, file, "greeting: hello\nadmin_address: "+address+"\n")
+		post(t, address, "/-/reload", 200)
+		if strings.Contains(p.Stderr.String(), "restart") {
+			t.Errorf("a greeting needs no restart:\n%s", p.Stderr)
+		}
+		key, _, _ := strings.Cut(change, ":")
+		if key != "admin_address" {
+			change += "\nadmin_address: " + address
+		}
+		write(t, file, change+"\n")
+		post(t, address, "/-/reload", 200)
+		if !strings.Contains(p.Stderr.String(), "need a restart") {
+			t.Errorf("nothing says that %s needs a restart:\n%s", key, p.Stderr)
+		}
+	}
+}

@@ -243,7 +243,7 @@ func (r *runner[C]) reload(ctx context.Context) error {
 		r.env.Log.Error("configuration not reloaded, the old one goes on", "error", err)
 		return err
 	}
-	before := r.base().AdminAddress
+	before := r.base()
 	r.mu.Lock()
 	r.config = loaded.Config
 	r.mu.Unlock()
@@ -252,8 +252,8 @@ func (r *runner[C]) reload(ctx context.Context) error {
 	}
 	base := r.base()
 	r.level.Set(logs.Level(base.LogLevel))
-	if base.AdminAddress != before {
-		r.env.Log.Warn("admin address needs a restart to change", "old", before, "new", base.AdminAddress)
+	if base.AdminAddress != before.AdminAddress || base.LogFormat != before.LogFormat || base.DebugEndpoints != before.DebugEndpoints {
+		r.env.Log.Warn("admin_address, log_format and debug_endpoints need a restart to change")
 	}
 	r.loadedNow()
 	r.env.Log.Info("configuration reloaded", "file", r.file)
