@@ -1,6 +1,7 @@
 package kit_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
+// A preStop hook says quit, and the kubelet sends its SIGTERM as soon as the hook has returned.
 func TestQuit_AndTheSignalThatFollowsItIsOneDrain(t *testing.T) {
 	p, address := startToy(t, nil, "--drain-quiet", "1s")
 	post(t, address, "/-/quit", 200)
@@ -30,6 +32,31 @@ func TestQuit_AndTwoSignalsStopAtOnce(t *testing.T) {
 	}
 }
 
+func TestConfig_OfAPipeIsReadOnceAndKept(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "config")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(fifo, []byte("greeting: piped\n"), 0) }()
+	p, address := startToy(t, nil, "--config", fifo, "--drain-quiet", "10ms")
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if !says(address, "greeting: piped") {
+		t.Error("what the pipe said is lost")
+	}
+	post(t, address, "/-/reload", 422)
+	if !says(address, "greeting: piped") {
+		t.Error("a reload has lost what the pipe said")
+	}
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(5 * time.Second); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// The old configuration is at work then, and a liveness probe that fails would take it down.
 func TestHealthcheck_FindsTheHelperThoughItsFileIsBrokenNow(t *testing.T) {
 	file, address := filepath.Join(t.TempDir(), "c.yaml"), kittest.FreeAddress(t)
 	write(t, file, "admin_address: "+address+"\n")

@@ -34,7 +34,7 @@ func (p *process[C]) run(ctx context.Context, args []string) error {
 		return err
 	}
 	var watcher *watch.Watcher
-	if files := filesOf(loaded); len(files) > 0 {
+	if files := filesOf(loaded); len(files) > 0 && !isStream(loaded.File) {
 		// Read again what the watcher has seen, so that no change falls in between.
 		watcher = watch.New(files...)
 		if loaded, _, err = p.load(args); err != nil {
@@ -55,6 +55,12 @@ func filesOf[C any](loaded *conf.Loaded[C]) (files []string) {
 		files = append(files, c.Files()...)
 	}
 	return files
+}
+
+// isStream tells of what can be read only once: standard input, or the pipe of a shell's <(…).
+func isStream(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // runner is one running helper.
@@ -234,7 +240,11 @@ func (r *runner[C]) reload(ctx context.Context) error {
 	if service == nil {
 		return errors.New("not started yet")
 	}
-	loaded, err := r.loader.Load(r.args, r.environ)
+	var loaded *conf.Loaded[C]
+	err := fmt.Errorf("read %s: it can be read only once", r.file)
+	if !isStream(r.file) {
+		loaded, err = r.loader.Load(r.args, r.environ)
+	}
 	if err == nil {
 		err = service.Reload(ctx, loaded.Config)
 	}
