@@ -52,6 +52,10 @@ func (s *toy) Reload(_ context.Context, c *toyConfig) error {
 	if c.Greeting == "refuse" {
 		return errors.New("reload: refused")
 	}
+	if c.Greeting == "stuck" {
+		fmt.Fprintln(os.Stderr, "the reload takes its time")
+		select {}
+	}
 	s.config.Store(c)
 	return nil
 }

@@ -32,6 +32,21 @@ func TestQuit_AndTwoSignalsStopAtOnce(t *testing.T) {
 	}
 }
 
+func TestSignals_AreHeardWhileAReloadTakesItsTime(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	write(t, file, "drain_quiet: 1m\ndrain_timeout: 2m\n")
+	p, _ := startToy(t, nil, "--config", file)
+	write(t, file, "greeting: stuck\n")
+	p.Signal(syscall.SIGHUP)
+	for _, sign := range []string{"takes its time", "draining"} {
+		kittest.Eventually(t, 5*time.Second, func() bool { return strings.Contains(p.Stderr.String(), sign) }, sign)
+		p.Signal(syscall.SIGTERM)
+	}
+	if code := p.Wait(5 * time.Second); code != 3 {
+		t.Errorf("exit code %d, want 3", code)
+	}
+}
+
 func TestConfig_OfAPipeIsReadOnceAndKept(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "config")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

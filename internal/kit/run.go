@@ -118,11 +118,18 @@ func (r *runner[C]) base() *conf.Common {
 func (r *runner[C]) run(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
 	var background sync.WaitGroup
-	defer background.Wait()
+	hurry := false
+	defer func() {
+		if !hurry {
+			background.Wait()
+		}
+	}()
 	defer cancel()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	signals, hangups := make(chan os.Signal, 4), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer signal.Stop(hangups)
 
 	background.Go(func() { cgroup.Follow(ctx, r.env.Log) })
 	listener, err := net.Listen("tcp", r.base().AdminAddress)
@@ -148,10 +155,13 @@ func (r *runner[C]) run(parent context.Context) error {
 	r.mu.Unlock()
 	r.env.Log.Info("ready", "helper", r.Name, "version", readBuild().version, "admin", listener.Addr().String())
 	trim.Program()
+	background.Go(func() { r.reloadOn(ctx, hangups) })
 	if r.watcher != nil {
 		background.Go(func() { r.watcher.Run(ctx, r.env.Log, func() { _ = r.reload(ctx) }) }) // logged there
 	}
-	return r.end(ctx, service, signals)
+	err = r.end(ctx, service, signals)
+	_, hurry = errors.AsType[*secondSignal](err) // a reload may be under way still
+	return err
 }
 
 // end waits for what ends the helper, drains and closes it.
@@ -172,10 +182,6 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 	for leave := false; !leave; {
 		select {
 		case s := <-signals:
-			if s == syscall.SIGHUP {
-				_ = r.reload(ctx) // logged there
-				continue
-			}
 			begin(s.String())
 			leave, told = true, true
 		case <-r.quit:
@@ -195,9 +201,6 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 		case err = <-drained:
 			waiting = false
 		case s := <-signals:
-			if s == syscall.SIGHUP {
-				continue
-			}
 			if told {
 				return &secondSignal{s}
 			}
@@ -227,6 +230,18 @@ func (r *runner[C]) drainService(ctx context.Context, service Service[C]) error 
 		return err
 	case <-time.After(timeout + drainGrace):
 		return &life.Unfinished{}
+	}
+}
+
+// reloadOn reloads at each signal. The signals that end the helper do not wait for it.
+func (r *runner[C]) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			_ = r.reload(ctx) // logged there
+		}
 	}
 }
 
