@@ -81,6 +81,30 @@ upstreams:
 	}
 }
 
+func TestOptions_OfTheWholeServerAreTheUpstreamsToAnswer(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		seen := make(chan string, 1)
+		s := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			seen <- r.Method + " " + r.RequestURI
+			w.WriteHeader(204)
+		}), false, h2)
+		s.Config.DisableGeneralOptionsHandler = true
+		scheme := map[bool]string{false: "http", true: "h2c"}[h2]
+		address, _, _ := proxied(t, scheme+strings.TrimPrefix(s.URL, "http"))
+		c := dialed(t, address)
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprint(c, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || response.StatusCode != 204 {
+			t.Errorf("%s: %+v %v", scheme, response, err)
+			continue
+		}
+		if got := <-seen; got != "OPTIONS *" {
+			t.Errorf("%s: the upstream was asked %q", scheme, got)
+		}
+	}
+}
+
 // An app's copy that stayed would come first, and be what the upstream believes.
 func TestBothEngines_DropTheAppsCopiesOfAFieldThatIsConfiguredWithAnUnderscore(t *testing.T) {
 	got := make(chan http.Header, 1)

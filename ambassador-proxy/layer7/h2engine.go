@@ -47,7 +47,7 @@ func NewStd(cfg StdConfig) *Std {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	s.server = &http.Server{
-		Handler: s, Protocols: protocols, MaxHeaderBytes: 64 << 10,
+		Handler: s, Protocols: protocols, MaxHeaderBytes: 64 << 10, DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout: or(cfg.HeadTimeout, 30*time.Second), IdleTimeout: or(cfg.ClientIdle, time.Hour),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
