@@ -103,7 +103,7 @@ type Upstream struct {
 	Hash    string `yaml:"hash,omitempty" enum:"fnv1a_64,fnv1a_32,fnv1_64,fnv1_32,md5,crc32a,one_at_a_time" doc:"Of a key (redis and memcached only); default fnv1a_64, as twemproxy."`
 	HashTag string `yaml:"hash_tag,omitempty" doc:"Two characters that enclose the part of a key that is hashed, or off; default {}."`
 
-	optionError error
+	optionErrors []error // of the URL's query string
 }
 
 // Auth are credentials that the app never sees.

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,12 +15,13 @@ import (
 // Flags binds the ambassador's own flags.
 func Flags(f *conf.Flags, c *Config) {
 	f.List("proxy", "LISTEN=UPSTREAM, for example 8080=https://api.example.com", func(values []string) error {
+		var wrong []error
 		for _, v := range values {
 			if err := c.addProxy(v); err != nil {
-				return err
+				wrong = append(wrong, err)
 			}
 		}
-		return nil
+		return errors.Join(wrong...)
 	})
 	var forward []string
 	f.Words("forward", "[host:]port of an egress proxy (HTTP and CONNECT) that refuses whatever --allow does not name", func(values []string) error {
@@ -139,27 +142,28 @@ func options() []option {
 	}
 }
 
-// applyOptions moves the query string of the URL into the fields that it names.
-func (u *Upstream) applyOptions() error {
+// applyOptions moves the query string of the URL into the fields that it names, and says what is wrong with it.
+func (u *Upstream) applyOptions() (wrong []error) {
 	t, err := ParseTarget(u.URL)
 	if err != nil || len(t.Options) == 0 {
-		return err
+		return nil // an error is said of the URL
 	}
 	known := options()
-	for name, values := range t.Options {
-		i := slices.IndexFunc(known, func(o option) bool { return o.name == name })
-		if i < 0 {
-			return unknownOption(name, known)
-		}
-		if len(values) > 1 {
-			return fmt.Errorf("option %s stands there %d times", name, len(values))
-		}
-		if err := known[i].set(u, values[0]); err != nil {
-			return fmt.Errorf("option %s: %w", name, err)
+	for _, name := range slices.Sorted(maps.Keys(t.Options)) {
+		i, values := slices.IndexFunc(known, func(o option) bool { return o.name == name }), t.Options[name]
+		switch {
+		case i < 0:
+			wrong = append(wrong, unknownOption(name, known))
+		case len(values) > 1:
+			wrong = append(wrong, fmt.Errorf("option %s stands there %d times", name, len(values)))
+		default:
+			if err := known[i].set(u, values[0]); err != nil {
+				wrong = append(wrong, fmt.Errorf("option %s: %w", name, err))
+			}
 		}
 	}
 	u.URL, _, _ = strings.Cut(u.URL, "?")
-	return nil
+	return wrong
 }
 
 func unknownOption(name string, known []option) error {

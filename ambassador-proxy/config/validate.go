@@ -21,7 +21,7 @@ func (c *Config) Complete() {
 		if u == nil {
 			continue
 		}
-		if u.optionError = u.applyOptions(); u.Via == "" {
+		if u.optionErrors = u.applyOptions(); u.Via == "" {
 			u.Via = c.Via
 		}
 	}
@@ -177,12 +177,12 @@ func (u *Upstream) validate(at string, p *conf.Problems) {
 		return
 	}
 	t, err := ParseTarget(u.URL)
-	if err == nil {
-		err = u.optionError
-	}
 	if err != nil {
 		p.Add(at+".url", err.Error(), "")
 		return
+	}
+	for _, err := range u.optionErrors {
+		p.Add(at+".url", err.Error(), "")
 	}
 	u.validateHedge(at, p)
 	u.TLS.Validate(at+".tls", p)
