@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
@@ -94,4 +96,19 @@ func TestStatsD_EventsAndChecksThatNoMappingWantsKeepTheirNamesAndAreUnmatched(t
 	send(t, "udp", "127.0.0.1:"+port, "_e{1,1}:t|x\n_sc|db|1\nsame.a:1|c")
 	shows(t, admin, `same_total{x="a"} 1`)
 	mustHave(t, scrape(t, admin), `statsd_events_total{alert_type="info",priority="normal"} 1`, `statsd_service_check_status{check="db"} 1`, `adapter_unmatched_total{source="statsd"} 2`)
+}
+
+func TestLog_ThatCannotBeReadIsCountedAndNamedWithWhatMayHelp(t *testing.T) {
+	const file = "/proc/self/mem" // whose first byte nobody can read
+	admin, _, p := configured(t, "sources:\n- log: {path: "+file+", format: json}\n  metrics: [{name: n_total}]\n")
+	shows(t, admin, `adapter_parse_errors_total{reason="unreadable",source="log"} `)
+	if text := p.Stderr.String(); !strings.Contains(text, "log not readable") || !strings.Contains(text, file) {
+		t.Error(text)
+	}
+	log, text := kittest.Logs(t)
+	r := timed{src: series.New(series.Options{}).Source("log"), log: log}
+	r.Unreadable(&fs.PathError{Op: "open", Path: "/a.log", Err: syscall.EACCES})
+	if want := "open /a.log: permission denied (set securityContext.fsGroup, or run as the app's uid)"; !strings.Contains(text.String(), want) {
+		t.Errorf("%s\nlacks %s", text, want)
+	}
 }

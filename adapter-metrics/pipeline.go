@@ -222,7 +222,7 @@ func (p *pipeline) launch(r *running) {
 	}
 	if r.plan.follow != nil {
 		r.follower = r.plan.follow(r.follower)
-		r.followed.to = r.decoder
+		r.followed.to, r.followed.src, r.followed.log = r.decoder, r.src, p.env.Log
 		r.done.Go(func() { r.follower.Run(ctx, &r.followed) })
 	}
 	if w, ok := r.plan.fetch.(interface{ Watch(context.Context) }); ok {

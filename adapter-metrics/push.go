@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
 )
 
@@ -40,16 +45,37 @@ func (r *relay) resume(to source.LineDecoder) {
 	r.mu.Unlock()
 }
 
-// timed hands lines on and remembers when.
+// timed hands the lines of a log on and remembers when, and why there are none.
 type timed struct {
 	to   source.LineDecoder
-	last atomic.Int64 // Unix nanoseconds
+	src  *series.Source
+	log  *slog.Logger
+	last atomic.Int64          // Unix nanoseconds
+	why  atomic.Pointer[error] // nil: its files can be read
 }
 
-// Decode implements source.LineDecoder.
+// Decode implements source.Lines.
 func (t *timed) Decode(lines []byte) {
 	t.last.Store(time.Now().UnixNano())
 	t.to.Decode(lines)
+}
+
+// Unreadable implements source.Lines. That a log does not exist yet is a normal state.
+func (t *timed) Unreadable(why error) {
+	if why == nil {
+		t.why.Store(nil)
+		return
+	}
+	hint := ""
+	if errors.Is(why, fs.ErrPermission) {
+		hint = " (set securityContext.fsGroup, or run as the app's uid)"
+	}
+	why = fmt.Errorf("%w%s", why, hint)
+	if t.why.Store(&why); errors.Is(why, fs.ErrNotExist) {
+		return
+	}
+	t.src.Problem("unreadable", 1)
+	t.log.Warn("log not readable", "error", why)
 }
 
 // LastActivity is when the last line came, zero for never.

@@ -29,7 +29,7 @@ func TestReadme_NamesEveryReasonOfParseErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := regexp.MustCompile("(?m)^\\| `adapter_parse_errors_total.*$").FindString(string(text))
-	for _, file := range []string{"decode/statsd.go", "decode/statsd_event.go", "rules/feed.go", "series/source.go", "pull.go"} {
+	for _, file := range []string{"decode/statsd.go", "decode/statsd_event.go", "rules/feed.go", "series/source.go", "pull.go", "push.go"} {
 		code, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -7,10 +7,18 @@ import (
 	"path/filepath"
 )
 
+// Lines takes what a Follower reads.
+type Lines interface {
+	LineDecoder
+	// Unreadable is told at each attempt why a file cannot be read, that there is none too (fs.ErrNotExist), and nil once
+	// there is no such reason any more.
+	Unreadable(why error)
+}
+
 // A Follower hands on the lines of log files.
 type Follower interface {
 	// Run follows the files until ctx ends, then reads what is there. Called again it goes on where it stopped.
-	Run(ctx context.Context, to LineDecoder)
+	Run(ctx context.Context, to Lines)
 	// Close lets go of the files, when Run is over.
 	Close()
 
@@ -29,7 +37,7 @@ func Follow(path string, fromStart bool, before Follower, log *slog.Logger) Foll
 	if IsPattern(path) {
 		f = OpenTails(path, fromStart, log)
 	} else {
-		f = OpenTail(path, fromStart, log)
+		f = OpenTail(path, fromStart)
 	}
 	if before != nil {
 		for _, t := range f.files() {

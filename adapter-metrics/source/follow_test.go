@@ -9,7 +9,7 @@ import (
 )
 
 // once runs a follower for as long as it takes to read what is there.
-func once(t *testing.T, f Follower, to LineDecoder) {
+func once(t *testing.T, f Follower, to Lines) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -17,41 +16,59 @@ import (
 // identity, and what the old file still gets before the new one exists is read; a truncation by the size.
 type Tail struct {
 	path   string
-	log    *slog.Logger
 	file   *os.File
 	offset int64
 	rest   []byte // an unfinished line, while nobody reads
 	buf    []byte
-	kept   int // bytes of an unfinished line at the start of buf
+	kept   int   // bytes of an unfinished line at the start of buf
+	why    error // it could not be read in the last round
+	wait   int   // rounds until it is tried again
 }
 
 const (
 	tailPoll       = 100 * time.Millisecond
 	tailBlockBytes = 256 << 10 // and the longest line
+	tailRetry      = 10        // rounds between attempts at what cannot be read
 )
 
 // OpenTail opens the file when it is there; fromStart reads also what it holds already.
-func OpenTail(path string, fromStart bool, log *slog.Logger) *Tail {
-	t := &Tail{path: path, log: log}
+func OpenTail(path string, fromStart bool) *Tail {
+	t := &Tail{path: path}
 	t.open(!fromStart)
 	return t
 }
 
 // Run implements Follower.
-func (t *Tail) Run(ctx context.Context, to LineDecoder) {
+func (t *Tail) Run(ctx context.Context, to Lines) {
 	t.buf = make([]byte, tailBlockBytes)
 	t.kept, t.rest = copy(t.buf, t.rest), nil
 	defer func() { t.rest, t.buf = slices.Clone(t.buf[:t.kept]), nil }()
 	tick := time.NewTicker(tailPoll)
 	defer tick.Stop()
 	for {
-		t.round(to)
+		t.attempt(to)
 		select {
 		case <-ctx.Done():
 			t.round(to)
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// attempt is a round, unless the last one was in vain a moment ago.
+func (t *Tail) attempt(to Lines) {
+	if t.wait > 0 {
+		t.wait--
+		return
+	}
+	before := t.why
+	t.why = nil
+	if t.round(to); t.why != nil || before != nil {
+		to.Unreadable(t.why)
+	}
+	if t.why != nil && !errors.Is(t.why, fs.ErrNotExist) {
+		t.wait = tailRetry
 	}
 }
 
@@ -86,9 +103,7 @@ func (t *Tail) round(to LineDecoder) {
 func (t *Tail) open(atEnd bool) {
 	file, err := os.Open(t.path)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			t.log.Warn("log not readable", "path", t.path, "error", err)
-		}
+		t.why = err
 		return
 	}
 	t.file, t.offset, t.kept = file, 0, 0
@@ -126,7 +141,7 @@ func (t *Tail) read(to LineDecoder) {
 		t.kept = copy(t.buf, have[end:])
 		if err != nil || n == 0 {
 			if err != nil && !errors.Is(err, io.EOF) {
-				t.log.Warn("log not readable", "path", t.path, "error", err)
+				t.why = err
 			}
 			return
 		}

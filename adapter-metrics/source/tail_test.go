@@ -2,11 +2,14 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,12 +20,19 @@ import (
 type collected struct {
 	mu   sync.Mutex
 	text string
+	why  []error // there was to read nothing
 }
 
 func (c *collected) Decode(lines []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.text += string(lines)
+}
+
+func (c *collected) Unreadable(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.why = append(c.why, why)
 }
 
 func (c *collected) String() string {
@@ -33,11 +43,10 @@ func (c *collected) String() string {
 
 // follow tails path until the test ends.
 func follow(t *testing.T, path string, fromStart bool) *collected {
-	log, _ := kittest.Logs(t)
 	got := &collected{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	tail := OpenTail(path, fromStart, log)
+	tail := OpenTail(path, fromStart)
 	wg.Go(func() { tail.Run(ctx, got) })
 	t.Cleanup(func() { cancel(); wg.Wait(); tail.Close() })
 	return got
@@ -115,4 +124,36 @@ func TestTail_HandsOnALineThatIsTooLongInPieces(t *testing.T) {
 	long := strings.Repeat("x", tailBlockBytes+100) + "\nshort\n"
 	grow(t, path, long)
 	becomes(t, got, long)
+}
+
+func TestFollower_TellsWhyItCannotReadAndWhenThatIsOver(t *testing.T) {
+	for _, name := range []string{"a.log", "a.lo[g]"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "a.log")
+		if err := os.Symlink("/proc/self/mem", file); err != nil { // whose first byte nobody can read
+			t.Fatal(err)
+		}
+		got, log := &collected{}, slog.New(slog.DiscardHandler)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		f := Follow(filepath.Join(dir, name), false, nil, log)
+		wg.Go(func() { f.Run(ctx, got) })
+		last := func(is func(error) bool) func() bool {
+			return func() bool {
+				got.mu.Lock()
+				defer got.mu.Unlock()
+				return len(got.why) > 0 && is(got.why[len(got.why)-1])
+			}
+		}
+		kittest.Eventually(t, 10*time.Second, last(func(why error) bool { return errors.Is(why, syscall.EIO) }), name+" to be unreadable")
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		grow(t, file, "x\n")
+		kittest.Eventually(t, 10*time.Second, last(func(why error) bool { return why == nil }), name+" to be readable")
+		kittest.Eventually(t, 10*time.Second, func() bool { return got.String() == "x\n" }, "its line")
+		cancel()
+		wg.Wait()
+		f.Close()
+	}
 }

@@ -2,7 +2,9 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,7 +20,9 @@ type Tails struct {
 	log     *slog.Logger
 	open    []*followed
 	buf     []byte
-	full    bool // there are more files than are followed; said once
+	full    bool  // there are more files than are followed; said once
+	why     error // a file could not be read since the last scan
+	told    bool  // of such a reason
 }
 
 // followed is one file of Tails. Between rounds it has no buffer, only what it read of an unfinished line.
@@ -44,7 +48,7 @@ func OpenTails(pattern string, fromStart bool, log *slog.Logger) *Tails {
 }
 
 // Run implements Follower.
-func (t *Tails) Run(ctx context.Context, to LineDecoder) {
+func (t *Tails) Run(ctx context.Context, to Lines) {
 	tick := time.NewTicker(tailPoll)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -53,6 +57,7 @@ func (t *Tails) Run(ctx context.Context, to LineDecoder) {
 		}
 		if n%tailScan == 0 {
 			t.scan(false, to)
+			t.tell(to)
 		}
 		select {
 		case <-ctx.Done():
@@ -63,6 +68,17 @@ func (t *Tails) Run(ctx context.Context, to LineDecoder) {
 		case <-tick.C:
 		}
 	}
+}
+
+// tell says which reason there was not to read a file.
+func (t *Tails) tell(to Lines) {
+	if t.why == nil && len(t.open) == 0 {
+		t.why = &fs.PathError{Op: "open", Path: t.pattern, Err: fs.ErrNotExist}
+	}
+	if t.why != nil || t.told {
+		to.Unreadable(t.why)
+	}
+	t.told, t.why = t.why != nil, nil
 }
 
 // Close implements Follower.
@@ -80,6 +96,7 @@ func (t *Tails) read(f *followed, to LineDecoder) {
 		f.offset, f.kept = 0, 0 // truncated
 	}
 	f.Tail.read(to)
+	t.why, f.why = cmp.Or(f.why, t.why), nil
 	f.rest = append(f.rest[:0], t.buf[:f.kept]...)
 }
 
@@ -101,8 +118,10 @@ func (t *Tails) scan(atEnd bool, to LineDecoder) {
 			t.full = true
 			continue
 		}
-		f := &followed{Tail: Tail{path: name, log: t.log}, info: info, seen: true}
-		if f.Tail.open(atEnd); f.file != nil {
+		f := &followed{Tail: Tail{path: name}, info: info, seen: true}
+		f.Tail.open(atEnd)
+		t.why, f.why = cmp.Or(f.why, t.why), nil
+		if f.file != nil {
 			if opened, err := f.file.Stat(); err == nil {
 				f.info = opened
 			}

@@ -36,6 +36,8 @@ func (h *heard) Decode(p []byte) {
 	}
 }
 
+func (h *heard) Unreadable(error) {}
+
 func (h *heard) wait(t *testing.T, want map[string]int) {
 	t.Helper()
 	have := func() string {
