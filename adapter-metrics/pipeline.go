@@ -49,6 +49,7 @@ type running struct {
 	config  config.Source
 	prefix  string
 	plan    plan
+	set     *rules.Set
 	src     *series.Source
 	pull    *pull       // or nil
 	ears    []*listener // of a source that pushes
@@ -187,7 +188,7 @@ func (r *running) compile(p *pipeline, pl plan) error {
 	if err != nil {
 		return err
 	}
-	r.plan, r.src = pl, p.store.Source(r.config.Name)
+	r.plan, r.set, r.src = pl, set, p.store.Source(r.config.Name)
 	if pl.fetch != nil {
 		r.pull = &pull{name: r.config.Name, fetch: pl.fetch, decode: pl.decode, feed: set.Feed(p.store, r.src), src: r.src, errors: map[string]uint64{}}
 	}

@@ -28,9 +28,11 @@ type pull struct {
 	up       atomic.Bool
 	duration atomic.Int64
 	success  atomic.Int64
+	input    tap
 
 	mu     sync.Mutex
 	errors map[string]uint64 // by reason
+	why    string            // the last pull failed
 }
 
 // Pull implements expose.Puller: all sources without an interval at once, within ctx. It fails only when there is
@@ -91,6 +93,7 @@ func (p *pull) run(ctx context.Context) (err error) {
 	}
 	p.feed.Begin()
 	if err == nil {
+		p.input.keep(p.buf)
 		if err = p.decode(ctx, p.buf, p.feed); err != nil {
 			reason = "document"
 			p.src.Problem(reason, 1)
@@ -101,14 +104,28 @@ func (p *pull) run(ctx context.Context) (err error) {
 	p.feed.Commit()
 	p.up.Store(err == nil)
 	p.duration.Store(int64(time.Since(begin)))
-	if err != nil {
-		p.mu.Lock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.why = ""; err != nil {
 		p.errors[reason]++
-		p.mu.Unlock()
+		p.why = err.Error()
 		return fmt.Errorf("pull %s: %w", p.name, err)
 	}
 	p.success.Store(time.Now().UnixNano())
 	return nil
+}
+
+// state is what the status page says of the source.
+func (p *pull) state() (word string, at time.Time, why string) {
+	if n := p.success.Load(); n != 0 {
+		at = time.Unix(0, n)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.up.Load() {
+		return "up", at, p.why
+	}
+	return "absent", at, p.why
 }
 
 // pullMetrics are the helper's own metrics about pull sources.

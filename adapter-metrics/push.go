@@ -26,14 +26,16 @@ type listener struct {
 
 // relay hands lines to the decoder of the day. Between pause and resume lines wait.
 type relay struct {
-	mu sync.RWMutex
-	to source.LineDecoder
+	mu    sync.RWMutex
+	to    source.LineDecoder
+	input tap
 }
 
 // Decode implements source.LineDecoder.
 func (r *relay) Decode(lines []byte) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	r.input.take(lines)
 	r.to.Decode(lines)
 }
 
@@ -47,16 +49,18 @@ func (r *relay) resume(to source.LineDecoder) {
 
 // timed hands the lines of a log on and remembers when, and why there are none.
 type timed struct {
-	to   source.LineDecoder
-	src  *series.Source
-	log  *slog.Logger
-	last atomic.Int64          // Unix nanoseconds
-	why  atomic.Pointer[error] // nil: its files can be read
+	to    source.LineDecoder
+	src   *series.Source
+	log   *slog.Logger
+	last  atomic.Int64          // Unix nanoseconds
+	why   atomic.Pointer[error] // nil: its files can be read
+	input tap
 }
 
 // Decode implements source.Lines.
 func (t *timed) Decode(lines []byte) {
 	t.last.Store(time.Now().UnixNano())
+	t.input.take(lines)
 	t.to.Decode(lines)
 }
 
@@ -84,6 +88,18 @@ func (t *timed) LastActivity() time.Time {
 		return time.Unix(0, n)
 	}
 	return time.Time{}
+}
+
+// state is what the status page says of the log.
+func (t *timed) state() (word string, at time.Time, why string) {
+	switch e := t.why.Load(); {
+	case e == nil:
+		return "following", t.LastActivity(), ""
+	case errors.Is(*e, fs.ErrNotExist):
+		return "absent", t.LastActivity(), (*e).Error()
+	default:
+		return "unreadable", t.LastActivity(), (*e).Error()
+	}
 }
 
 // listen binds an address. Nothing is received until run, only kept by the kernel.
