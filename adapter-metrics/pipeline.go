@@ -61,11 +61,14 @@ type running struct {
 	followed timed           // what it hands on
 }
 
+// reservedPrefix is that of the helper's own metrics.
+const reservedPrefix = "adapter_"
+
 func start(ctx context.Context, c *config.Config, env kit.Env) (kit.Service[config.Config], error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &pipeline{env: env, ctx: ctx, cancel: cancel, fixed: fixed{c.Limits, c.Exposition}}
 	p.store = series.New(series.Options{
-		ReservedPrefix: "adapter_",
+		ReservedPrefix: reservedPrefix,
 		Limits:         series.Limits{Series: c.Limits.Series, PerSource: c.Limits.PerSource, Labels: c.Limits.Labels, Idle: c.Limits.Idle.D()},
 		Refused:        func(err error) { env.Log.Warn("metric refused", "error", err) },
 	})

@@ -38,7 +38,7 @@ func rehearse(ctx context.Context, c *config.Config, name string, env kit.Env) (
 		return nil, kit.Usage("there is no source called %q", name)
 	}
 	r := &rehearsal{pipeline: &pipeline{env: env, ctx: ctx}, source: &running{config: *s, prefix: c.Prefix}}
-	r.pipeline.store = series.New(series.Options{ReservedPrefix: "adapter_", Refused: func(err error) { r.refused = append(r.refused, err) }})
+	r.pipeline.store = series.New(series.Options{ReservedPrefix: reservedPrefix, Refused: func(err error) { r.refused = append(r.refused, err) }})
 	return r, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ import (
 const (
 	tapBytes    = 8 << 10
 	glanceLines = 10
-	glanceBytes = 300 // of a line
+	glanceBytes = 300                    // of a line
+	glanceTime  = 200 * time.Millisecond // for a jq program
 )
 
 // tap keeps the beginning of what a source got, for the status page. Between two looks it keeps one input of those that are
@@ -114,23 +116,32 @@ func (g *glance) Leaf(s *sample.Sample) {
 	g.left--
 }
 
-// document walks what was kept of one. An error is told when there is nothing else to tell and nothing was cut off.
+// document walks what was kept of one. An error is told when there is nothing else to tell and nothing was cut off; of what is no
+// JSON with its beginning, such as the page of a proxy.
 func (g *glance) document(ctx context.Context, r *running, input []byte) {
-	if err := r.plan.decode(ctx, input, g); err != nil && g.text.Len() == 0 && len(input) < tapBytes {
-		line, _, _ := bytes.Cut(bytes.TrimSpace(input), []byte{'\n'})
-		fmt.Fprintf(&g.text, "%s  →  nothing  (%v)\n", line, err)
+	ctx, cancel := context.WithTimeout(ctx, glanceTime)
+	defer cancel()
+	err := r.plan.decode(ctx, input, g)
+	if err == nil || ctx.Err() != nil || g.text.Len() > 0 || len(input) >= tapBytes {
+		return
 	}
+	begin, _, _ := bytes.Cut(bytes.TrimSpace(input), []byte{'\n'})
+	if len(begin) > 0 && (begin[0] == '{' || begin[0] == '[') {
+		begin = begin[:1]
+	}
+	fmt.Fprintf(&g.text, "%s…  →  nothing  (%v)\n", begin[:min(len(begin), glanceBytes/3)], err)
 }
 
 // pushed shows each line with what a decoder would do that had not seen it before.
 func (g *glance) pushed(r *running, input []byte) {
-	store := series.New(series.Options{})
 	for _, line := range firstLines(input) {
-		before := g.text.Len()
-		r.plan.lines(store, store.Source(""), g.mapper(r.set.Mapper())).Decode(line)
-		_, becomes, ok := strings.Cut(g.text.String()[before:], "  →  ")
-		if !ok {
-			becomes = "nothing  (it is malformed)\n"
+		before, refused := g.text.Len(), errors.New("it is malformed")
+		store := series.New(series.Options{ReservedPrefix: reservedPrefix, Refused: func(err error) { refused = err }})
+		src := store.Source(r.config.Name)
+		r.plan.lines(store, src, g.mapper(r.set.Mapper())).Decode(line)
+		_, becomes, _ := strings.Cut(g.text.String()[before:], "  →  ")
+		if src.Samples.Load() == 0 {
+			becomes = fmt.Sprintf("nothing  (%v)\n", refused)
 		}
 		g.text.Truncate(before)
 		fmt.Fprintf(&g.text, "%s  →  %s", bytes.TrimSpace(line), becomes)

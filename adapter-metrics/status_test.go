@@ -44,13 +44,13 @@ func TestStatus_ShowsRawInputBesideTheMetricsThatItBecomes(t *testing.T) {
 	admin, _, _ := configured(t, "sources:\n- {name: shop, json: {url: "+shop.URL+"}, rules: [{match: 'pools.{pool}.used', name: shop_pool_used}, {match: debug.n, drop: true}]}\n"+
 		"- statsd: {listen: ['udp://127.0.0.1:"+port+"']}\n- log: {path: "+file+", pattern: '{status} {path}'}\n  metrics: [{name: hits_total, labels: [status]}]\n")
 	scrape(t, admin)
-	send(t, "udp", "127.0.0.1:"+port, "cart.took:250|ms|#zone:a\nodd\n")
+	send(t, "udp", "127.0.0.1:"+port, "cart.took:250|ms|#zone:a\nodd\nadapter.x:1|c\n")
 	write(t, file, "200 /\nodd\n")
 	want := []string{
 		`pools.a.used = 3  →  shop_pool_used{pool="a"} 3  gauge  (rule pools.{pool}.used)`,
 		`took_ms = 250  →  app_took_seconds 0.25  gauge  (no rule: named by its path; nearest is pools.{pool}.used, which has "pools" where "took_ms" stands, × 0.001)`,
 		`cart.took:250|ms|#zone:a  →  cart_took_seconds{zone="a"}  histogram  (no rule: named by its path)`,
-		`odd  →  nothing  (it is malformed)`,
+		`odd  →  nothing  (it is malformed)`, `adapter.x:1|c  →  nothing  (add metric adapter_x_total: it uses the prefix of the helper's own metrics adapter_* (rename one of them with a rule))`,
 		`200 /`, `  →  hits_total{status="200"} 1  counter  (counts lines)`,
 	}
 	status(t, admin, func(_ map[string][]string, lines []string) bool {
@@ -77,6 +77,6 @@ func TestStatus_SaysOfEachSourceSinceWhenAndWhyItGivesNothing(t *testing.T) {
 		}
 		return is("shop", "absent", "no value at offset 0", "warn") && is("gone", "absent", "no such file", "warn") &&
 			is("there", "following", "", "ok") && sources["there"][1] != "never" && is("mem", "unreadable", "input/output error", "warn") &&
-			slices.Contains(lines, "<html>  →  nothing  (decode JSON: no value at offset 0)")
+			slices.Contains(lines, "<html>…  →  nothing  (decode JSON: no value at offset 0)")
 	})
 }
