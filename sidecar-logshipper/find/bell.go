@@ -3,12 +3,15 @@ package find
 import (
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 )
 
-// Bell rings when anything changes in the directories it is armed on, once, and is then disarmed.
+// Bell rings when anything changes in the directories it is armed on, or in a file, once, and is then disarmed.
 //
 // A doorbell, not a stream of facts: an inotify watch makes each write of the app's dearer and each event costs us a wake-up,
 // so nothing is watched while it is busy. Who hears the bell looks at the files itself, on a tick, until they have been
@@ -18,6 +21,7 @@ import (
 type Bell struct {
 	w     *fsnotify.Watcher // nil: polling only
 	armed map[string]bool
+	full  bool // no more files can be watched
 	log   *slog.Logger
 }
 
@@ -36,7 +40,7 @@ func NewBell(log *slog.Logger) *Bell {
 // Polling says that the bell cannot be trusted, so that the caller must keep looking on its own.
 func (b *Bell) Polling() bool { return b.w == nil }
 
-// Rings is the channel of events; receive, then call Disarm. Nil (blocks for ever) when Polling.
+// Rings is the channel of events; receive, then call Disarm, or Unwatch for a file. Nil (blocks for ever) when Polling.
 func (b *Bell) Rings() <-chan fsnotify.Event {
 	if b.w == nil {
 		return nil
@@ -58,24 +62,59 @@ func (b *Bell) Arm(dirs []string) {
 		if b.w == nil || b.armed[d] {
 			continue
 		}
-		if silent(d) {
+		var st unix.Statfs_t
+		if unix.Statfs(d, &st) == nil && silent(&st) {
 			b.giveUp("the file system does not report changes, files are polled", d, nil)
 			return
 		}
 		switch err := b.w.Add(d); {
 		case err == nil:
 			b.armed[d] = true
-		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		case isLimit(err):
 			b.giveUp("inotify limit reached, files are polled (raise fs.inotify.max_user_watches)", d, err)
 			return
 		}
 	}
 }
 
+// Watch arms an open file, wherever it is by now, until Unwatch, which comes before f is closed. It returns the name of its
+// events, "" where it cannot be armed: then it has to be looked at.
+func (b *Bell) Watch(f *os.File) string {
+	if b.w == nil || b.full {
+		return ""
+	}
+	var st unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &st) == nil && silent(&st) {
+		b.giveUp("the file system does not report changes, files are polled", filepath.Dir(f.Name()), nil)
+		return ""
+	}
+	name := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+	err := b.w.Add(name)
+	if isLimit(err) {
+		b.full = true
+		b.log.Warn("inotify limit reached, idle files are looked at while others are busy (raise fs.inotify.max_user_watches)", "error", err)
+	}
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// Unwatch undoes Watch. One more event of that name may still come.
+func (b *Bell) Unwatch(name string) {
+	if b.w != nil {
+		_ = b.w.Remove(name) // a rename has removed it already
+	}
+}
+
+func isLimit(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}
+
 // Armed says that d is being watched.
 func (b *Bell) Armed(d string) bool { return b.armed[d] }
 
-// Disarm removes all watches and throws away what rang meanwhile.
+// Disarm removes the watches of directories. What rang meanwhile may still come.
 func (b *Bell) Disarm() {
 	if b.w == nil {
 		return
@@ -84,13 +123,6 @@ func (b *Bell) Disarm() {
 		_ = b.w.Remove(d) // the directory may be gone, and its watch with it
 	}
 	clear(b.armed)
-	for {
-		select {
-		case <-b.w.Events:
-		default:
-			return
-		}
-	}
 }
 
 // Close ends the watcher's goroutine.
@@ -108,11 +140,7 @@ func (b *Bell) giveUp(msg, dir string, err error) {
 }
 
 // silent file systems change on other machines, or in user space, without inotify noticing (statfs(2), f_type).
-func silent(dir string) bool {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil {
-		return false
-	}
+func silent(st *unix.Statfs_t) bool {
 	switch uint32(st.Type) {
 	case unix.NFS_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC:
 		return true

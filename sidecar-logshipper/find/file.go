@@ -118,7 +118,7 @@ func List(dir string) ([]File, error) {
 	return files, nil
 }
 
-// Names are the paths of what is in a directory and no directory itself.
+// Names are the paths of what is in a directory and no directory itself, sorted.
 func Names(dir string) (paths []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

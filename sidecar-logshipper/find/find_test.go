@@ -122,3 +122,56 @@ func TestBell_RingsOnceAndIsSilentUntilItIsArmedAgain(t *testing.T) {
 		t.Fatal("the bell did not ring a second time")
 	}
 }
+
+func TestBell_WatchesAnOpenFileWhereverItIs(t *testing.T) {
+	dir := t.TempDir()
+	b := NewBell(slog.New(slog.DiscardHandler))
+	defer b.Close()
+	if b.Polling() {
+		t.Skip("no inotify here")
+	}
+	f, err := os.OpenFile(dir+"/a.log", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Rename(dir+"/a.log", dir+"/a.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	rings := func(what, name string) {
+		t.Helper()
+		select {
+		case event := <-b.Rings():
+			if event.Name != name {
+				t.Errorf("after %s %v rang, want %s", what, event, name)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("after %s the bell did not ring", what)
+		}
+	}
+	for _, c := range []struct {
+		what string
+		do   func() error
+	}{
+		{"a write under another name", func() error { _, err := f.WriteString("x"); return err }},
+		{"a rename", func() error { return os.Rename(dir+"/a.log.1", dir+"/a.log.2") }},
+		{"a removal", func() error { return os.Remove(dir + "/a.log.2") }},
+		{"a write without a name", func() error { _, err := f.WriteString("x"); return err }},
+	} {
+		name := b.Watch(f)
+		if name == "" {
+			t.Fatalf("cannot be watched before %s", c.what)
+		}
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		rings(c.what, name)
+		b.Unwatch(name)
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	b.Arm([]string{dir})
+	touch(t, dir+"/b.log")
+	rings("what nobody watched any more", dir+"/b.log")
+}

@@ -49,6 +49,7 @@ func (s *Set) enforce(now time.Time) {
 
 // drop ends a generation before it is delivered, and counts what the slowest output had not read yet.
 func (s *Set) drop(g *Generation, reason string) {
+	s.unwatch(g)
 	s.mu.Lock()
 	src, from, size := g.src, g.size, g.size
 	for i := range g.cursors {

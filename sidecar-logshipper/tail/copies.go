@@ -50,6 +50,7 @@ func (s *Set) intact(g *Generation) (size int64, ok bool) {
 // split lets a truncated generation end in its copy, or where it was read to, and begins the next one on the same inode,
 // through the same handle: it may be deleted by now.
 func (s *Set) split(g *Generation, found copyOf, src source, unread int64) {
+	s.unwatch(g)
 	file, _ := g.file()
 	old, err := find.StatOpen(file)
 	old.Path = g.now

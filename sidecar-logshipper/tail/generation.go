@@ -27,7 +27,8 @@ type Generation struct {
 	modified time.Time // last growth that was seen
 	written  time.Time // the file's own time of its last write, as it was seen
 	links    uint32
-	linked   bool // path ended in a symbolic link at the last scan
+	linked   bool   // path ended in a symbolic link at the last scan
+	watched  string // name of the events of an idle file; "" while it is looked at
 
 	// moved: the name it was found under leads elsewhere by now (renamed or deleted), so an end is to be expected.
 	moved time.Time

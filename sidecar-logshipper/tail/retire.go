@@ -20,6 +20,7 @@ func (s *Set) retire(now time.Time) {
 		if !g.finished(now, segment) {
 			return false
 		}
+		s.unwatch(g)
 		_ = g.src.Close()
 		g.saved = identitySaved // nobody will save it any more
 		if g.key != (find.Key{}) && !segment {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/checkpoint"
@@ -241,7 +242,12 @@ func (s *Set) siblings(path string) []find.File {
 		s.listed[dir], _ = find.Names(dir)
 	}
 	var list []find.File
-	for _, p := range s.listed[dir] {
+	names := s.listed[dir] // sorted
+	from, _ := slices.BinarySearch(names, path)
+	for _, p := range names[from:] {
+		if !strings.HasPrefix(p, path) {
+			break
+		}
 		if !rotationOf(p, path) {
 			continue
 		}

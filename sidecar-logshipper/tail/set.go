@@ -75,6 +75,7 @@ type Set struct {
 	problems []error                // of the scan under way
 	missed   map[string]int         // paths of the saved state, with their inputs, until the first scan
 	dirs     []string               // that are watched
+	watched  map[string]*Generation // idle files, by the name of their events
 	gone     map[find.Key]time.Time // since when the files of tombstones are missing
 	swept    time.Time
 
@@ -100,7 +101,7 @@ func New(c Config, count *Counters, from *checkpoint.State) *Set {
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Looked.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
 		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
-		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, gone: map[find.Key]time.Time{}, activity: time.Now(), scanned: from.Looked,
+		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, watched: map[string]*Generation{}, gone: map[find.Key]time.Time{}, activity: time.Now(), scanned: from.Looked,
 	}
 	for range c.Lanes {
 		s.wakes = append(s.wakes, make(chan struct{}, 1))
@@ -125,15 +126,15 @@ func (s *Set) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.bell.Rings():
-			watch.rang()
+		case event := <-s.bell.Rings():
+			watch.rang(event.Name)
 		case <-s.bell.Errors():
-			watch.rang()
+			watch.wake()
 			s.scan()
 		case <-s.kicked:
 			closing := s.Closing()
 			s.scan()
-			watch.rang()
+			watch.wake()
 			if closing {
 				s.seal()
 				s.wake()

@@ -16,8 +16,19 @@ type watchman struct {
 	dirTimes   map[string]time.Time
 }
 
-// rang: something happened. Look now, and on a tick from now on.
-func (w *watchman) rang() {
+// rang: something happened to a file that was idle, or anything at all when everything was.
+func (w *watchman) rang(name string) {
+	g := w.set.watched[name]
+	if g != nil {
+		w.set.unwatch(g)
+	}
+	if g != nil || w.ticker == nil { // else it is late, and seen at the next tick
+		w.wake()
+	}
+}
+
+// wake looks now, and on a tick from now on.
+func (w *watchman) wake() {
 	w.set.bell.Disarm()
 	w.quietSince = time.Now()
 	w.busy()
@@ -38,9 +49,10 @@ func (w *watchman) look() {
 		w.quietSince = now
 		w.set.scan()
 	}
-	if w.set.refresh() {
+	if w.set.refreshBusy() {
 		w.quietSince = now
 	}
+	w.set.watchIdle(now)
 	w.set.wake()
 	if w.ticker == nil || w.set.bell.Polling() || now.Sub(w.quietSince) < quietTime {
 		return
@@ -52,8 +64,8 @@ func (w *watchman) look() {
 	w.ticker.Stop()
 	w.ticker, w.tick = nil, nil
 	// What changed just before the bell was armed would be seen only at the next rescan.
-	if w.directoriesChanged(time.Now()) || w.set.refresh() {
-		w.rang()
+	if w.directoriesChanged(time.Now()) || w.set.refreshBusy() {
+		w.wake()
 	}
 }
 
@@ -125,10 +137,57 @@ func (s *Set) mapDirectories() {
 	s.dirs = dirs
 }
 
+// watchIdle arms the bell on files that have been quiet, one by one, so that they cost nothing while others are busy.
+func (s *Set) watchIdle(now time.Time) {
+	if s.bell.Polling() { // perhaps since now
+		for _, g := range s.watched {
+			s.unwatch(g)
+		}
+		return
+	}
+	for _, g := range s.order {
+		f, ok := g.file()
+		if !ok || g.watched != "" || g.frozen || now.Sub(g.modified) < quietTime {
+			continue
+		}
+		name := s.bell.Watch(f)
+		if name == "" {
+			continue
+		}
+		g.watched, s.watched[name] = name, g
+		if s.refreshOne(g) { // just before
+			s.unwatch(g)
+		}
+	}
+}
+
+// unwatch comes before the file of g is closed.
+func (s *Set) unwatch(g *Generation) {
+	if g.watched == "" {
+		return
+	}
+	s.bell.Unwatch(g.watched)
+	delete(s.watched, g.watched)
+	g.watched = ""
+}
+
 // refresh stats what is open and says whether anything has changed.
-func (s *Set) refresh() bool {
+func (s *Set) refresh() bool { return s.refreshAll(func(*Generation) bool { return true }) }
+
+// refreshBusy leaves out the files of which the bell would have told.
+func (s *Set) refreshBusy() bool {
+	return s.refreshAll(func(g *Generation) bool { return g.watched == "" || g.suspect })
+}
+
+func (s *Set) refreshAll(which func(*Generation) bool) bool {
+	var room [8]*Generation
+	open := room[:0]
 	s.mu.Lock()
-	open := append([]*Generation(nil), s.order...)
+	for _, g := range s.order {
+		if which(g) {
+			open = append(open, g)
+		}
+	}
 	s.mu.Unlock()
 	changed := false
 	for _, g := range open {
