@@ -143,7 +143,7 @@ func (s *service) engineFor(to goal) engine {
 	l, o := to.config, s.metrics.Listener(to.config.Address)
 	switch l.Protocol {
 	case "forward":
-		return &egress{forward.New(l.Allow, forward.Settings{Observer: o.Egress(), Tunnel: o.Connection,
+		return &egress{forward.New(l.Allow, forward.Settings{Observer: o.Egress(),
 			HeadTimeout: l.HeadTimeout.D(), ClientIdle: l.IdleTimeout.D(), Body: int64(l.MaxBody)})}
 	case "tcp":
 		return &stream{layer4.New(to.up, l.IdleTimeout.D(), o.Connection)}

@@ -23,7 +23,7 @@ type Config struct {
 	AllowRemoteClients bool          `yaml:"allow_remote_clients,omitempty" doc:"Allow that other hosts use injected credentials."`
 	StartupWait        conf.Duration `yaml:"startup_wait" doc:"How long requests are held until the first endpoint is known."`
 	MaxConnections     int           `yaml:"max_connections" doc:"Client connections of all listeners together."`
-	AccessLog          AccessLog     `yaml:"access_log,omitempty" doc:"One line for each request on standard output."`
+	AccessLog          AccessLog     `yaml:"access_log,omitempty" doc:"One line for each request, tunnel and TCP connection on standard output."`
 }
 
 // AccessLog says which requests are logged and how.

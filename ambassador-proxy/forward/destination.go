@@ -60,15 +60,22 @@ func (d *destination) Acquire(ctx context.Context, now time.Time, fresh bool) (*
 			return c, nil
 		}
 	}
-	raw, err := d.dial(ctx, d.settings.Name)
+	raw, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	at := raw.RemoteAddr().String()
-	d.dialled.Store(&at)
 	c := layer7.NewConn(raw)
 	d.pool.Add(c, time.Now())
 	return c, nil
+}
+
+func (d *destination) connect(ctx context.Context) (net.Conn, error) {
+	c, err := d.dial(ctx, d.settings.Name)
+	if err == nil {
+		at := c.RemoteAddr().String()
+		d.dialled.Store(&at)
+	}
+	return c, err
 }
 
 func (d *destination) Release(c *layer7.Conn, reusable bool, keepAlive time.Duration) {

@@ -20,8 +20,7 @@ import (
 
 // Settings of a Proxy. A zero value takes the default of the engine.
 type Settings struct {
-	Observer    layer7.Observer                                   // of plain requests; may be nil
-	Tunnel      func(up string, why reason.Reason, in, out int64) // told of each CONNECT that has ended; may be nil
+	Observer    layer7.Observer // of plain requests and of tunnels; may be nil
 	Body        int64
 	HeadTimeout time.Duration
 	ClientIdle  time.Duration
@@ -31,7 +30,7 @@ type Settings struct {
 type Proxy struct {
 	allow   atomic.Pointer[allowed]
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
-	tunnels func(up string, why reason.Reason, in, out int64)
+	seen    layer7.Observer
 	h1      *layer7.H1
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -45,7 +44,7 @@ type Proxy struct {
 
 // New makes a proxy that reaches what allow names.
 func New(allow []string, s Settings) *Proxy {
-	p := &Proxy{tunnels: s.Tunnel, sockets: listen.NewSockets(), known: map[string]*destination{}}
+	p := &Proxy{seen: s.Observer, sockets: listen.NewSockets(), known: map[string]*destination{}}
 	p.resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}

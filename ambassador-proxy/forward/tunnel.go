@@ -7,8 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
+	"time"
 
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer4"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/layer7"
 	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
@@ -24,68 +25,53 @@ func (p *Proxy) leave(handed net.Conn) {
 	defer p.sockets.Remove(client)
 	rest := bytes.NewReader(read)
 	head := bufio.NewReaderSize(rest, len(read)+16)
+	r := layer7.Record{Start: time.Now()}
 	request, err := http.ReadRequest(head)
 	if err != nil || request.Method != http.MethodConnect {
-		p.refuse(client, reason.ClientBadVersion, "HTTP/2 is not served here")
+		p.refuse(client, &r, reason.ClientBadVersion, "HTTP/2 is not served here")
 		return
 	}
+	r.Method, r.Host, r.Target = []byte(request.Method), []byte(request.Host), []byte(request.RequestURI)
+	to := newDestination(request.RequestURI, p.dial)
+	r.Upstream, r.Endpoint, r.Tries = to, to, 1
 	early, _ := head.Peek(head.Buffered()) // what the client did not wait with
-	server, err := p.dial(p.ctx, request.RequestURI)
+	server, err := to.connect(p.ctx)
 	if err != nil {
-		p.refuse(client, reason.OfDial(err), err.Error())
+		p.refuse(client, &r, reason.OfDial(err), err.Error())
 		return
 	}
 	if !p.sockets.Add(server) {
 		return
 	}
 	defer p.sockets.Remove(server)
-	if _, err = io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err == nil {
-		p.tunnel(client, server, early)
+	if _, err = io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		r.Reason = reason.ClientAborted
+	} else {
+		r.Status = http.StatusOK
+		r.BytesIn, r.BytesOut, r.Reason = tunnel(client, server, early)
 	}
+	p.report(&r)
 }
 
-func (p *Proxy) refuse(client net.Conn, why reason.Reason, detail string) {
+func (p *Proxy) refuse(client net.Conn, r *layer7.Record, why reason.Reason, detail string) {
 	text := fmt.Sprintf("%d %s: %s\n", why.Status(), why.Text(), detail)
 	fmt.Fprintf(client, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nX-Ambassador-Error: %s\r\nConnection: close\r\n\r\n%s",
 		why.Status(), http.StatusText(why.Status()), len(text), why, text)
-	p.report(why, 0, 0)
+	r.Status, r.Reason, r.Detail = why.Status(), why, detail
+	p.report(r)
 }
 
-func (p *Proxy) report(why reason.Reason, in, out int64) {
-	if p.tunnels != nil {
-		p.tunnels("", why, in, out)
+func (p *Proxy) report(r *layer7.Record) {
+	if r.Duration = time.Since(r.Start); p.seen != nil {
+		p.seen.Request(r)
 	}
 }
 
 // tunnel joins both sides; what the client sent behind its head goes first.
-func (p *Proxy) tunnel(client, server net.Conn, early []byte) {
+func tunnel(client, server net.Conn, early []byte) (in, out int64, why reason.Reason) {
 	if _, err := server.Write(early); err != nil {
-		p.report(reason.UpstreamReset, int64(len(early)), 0)
-		return
+		return 0, 0, reason.UpstreamReset
 	}
-	var in int64
-	var up sync.WaitGroup
-	up.Go(func() { in = carry(server, client) })
-	out := carry(client, server)
-	up.Wait()
-	p.report(reason.OK, in+int64(len(early)), out)
-}
-
-// carry copies one direction and passes its end on.
-func carry(to, from net.Conn) int64 {
-	n, err := io.Copy(to, from)
-	half, ok := to.(interface{ CloseWrite() error })
-	switch {
-	case err != nil: // a reset, or the other side is gone: the peer must not take it for a clean end
-		if t, ok := to.(*net.TCPConn); ok {
-			_ = t.SetLinger(0)
-		}
-		to.Close()
-		from.Close()
-	case ok:
-		_ = half.CloseWrite()
-	default:
-		to.Close()
-	}
-	return n
+	in, out, why = layer4.Join(client, server, 0)
+	return in + int64(len(early)), out, why
 }

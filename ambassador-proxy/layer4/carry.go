@@ -1,30 +1,62 @@
 package layer4
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/reason"
 )
 
-// join copies both directions until both have ended.
-func (p *Proxy) join(client, server net.Conn) (in, out int64) {
+// Join copies both directions until both have ended. why is OK, or what broke the connection off.
+func Join(client, server net.Conn, timeout time.Duration) (in, out int64, why reason.Reason) {
+	var first atomic.Uint32
+	blame := func(r reason.Reason) { first.CompareAndSwap(uint32(reason.OK), uint32(r)) }
 	var idle *idleTimer
-	if p.idle > 0 {
-		idle = newIdleTimer(p.idle, func() { client.Close(); server.Close() })
+	if timeout > 0 {
+		idle = newIdleTimer(timeout, func() {
+			blame(reason.UpstreamTimeoutIdle)
+			client.Close()
+			server.Close()
+		})
 		defer idle.stop()
 	}
 	var up sync.WaitGroup
-	up.Go(func() { in = carry(server, client, idle) })
-	out = carry(client, server, idle)
+	up.Go(func() {
+		in = carry(server, client, idle, func(err error) { blame(culprit(err, reason.ClientAborted, reason.UpstreamReset)) })
+	})
+	out = carry(client, server, idle, func(err error) { blame(culprit(err, reason.UpstreamReset, reason.ClientAborted)) })
 	up.Wait()
-	return in, out
+	return in, out, reason.Reason(first.Load())
+}
+
+// writeError is an error of the side that bytes go to.
+type writeError struct{ error }
+
+// Unwrap is for errors.Is.
+func (e writeError) Unwrap() error { return e.error }
+
+// culprit is whose fault the end of a direction is. The kernel does not say which side an error of splice is of: EPIPE is of a
+// write, and the rest mostly of a read.
+func culprit(err error, from, to reason.Reason) reason.Reason {
+	if errors.Is(err, net.ErrClosed) { // here, by whoever has been blamed, or at the end of the proxy
+		return reason.Stopped
+	}
+	if _, written := errors.AsType[writeError](err); written || errors.Is(err, syscall.EPIPE) {
+		return to
+	}
+	return from
 }
 
 // carry copies one direction and passes its end on.
-func carry(to, from net.Conn, idle *idleTimer) int64 {
+func carry(to, from net.Conn, idle *idleTimer, broke func(error)) int64 {
 	n, err := move(to, from, idle)
 	if err != nil { // a reset, or the other side is gone: the peer must not take it for a clean end
+		broke(err)
 		abort(to)
 		from.Close()
 		return n
@@ -70,7 +102,7 @@ func move(to, from net.Conn, idle *idleTimer) (n int64, err error) {
 		if len(p) > 0 {
 			if _, err := to.Write(p); err != nil {
 				r.done()
-				return n, err
+				return n, writeError{err}
 			}
 			n += int64(len(p))
 		}

@@ -33,7 +33,7 @@ func TestMove_KeepsEveryByteOfMessagesAndOfStreams(t *testing.T) {
 	sent := make([]byte, 10<<20) // more than one turn of splice
 	rand.NewChaCha8([32]byte{}).Read(sent)
 	done := make(chan int64, 1)
-	go func() { done <- carry(far, near, nil) }()
+	go func() { done <- carry(far, near, nil, func(err error) { t.Error(err) }) }()
 	go func() {
 		for at, n := 0, 1; at < len(sent); at, n = at+n, min(n*3, len(sent)) { // from messages to a stream
 			if _, err := app.Write(sent[at:min(at+n, len(sent))]); err != nil {

@@ -4,6 +4,7 @@ package layer4
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,7 @@ import (
 type Proxy struct {
 	to     atomic.Pointer[upstream.Upstream]
 	idle   time.Duration // 0: none
-	ended  func(up string, why reason.Reason, in, out int64)
+	ended  func(*layer7.Record)
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -28,7 +29,7 @@ type Proxy struct {
 }
 
 // New makes a proxy to up. ended, if not nil, is told of each connection.
-func New(up *upstream.Upstream, idle time.Duration, ended func(up string, why reason.Reason, in, out int64)) *Proxy {
+func New(up *upstream.Upstream, idle time.Duration, ended func(*layer7.Record)) *Proxy {
 	p := &Proxy{idle: idle, ended: ended, sockets: listen.NewSockets()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.to.Store(up)
@@ -47,10 +48,12 @@ func (p *Proxy) Serve(client net.Conn) {
 	}
 	defer p.sockets.Remove(client)
 	up := p.to.Load()
-	server, e, err := p.connect(up, client)
+	r := layer7.Record{Upstream: up, Start: time.Now()}
+	server, e, err := p.connect(up, client, &r)
 	if err != nil {
 		abort(client)
-		p.report(up, reason.OfDial(err), 0, 0)
+		r.Reason, r.Detail = reason.OfDial(err), err.Error()
+		p.report(&r)
 		return
 	}
 	defer e.Load().End()
@@ -58,24 +61,29 @@ func (p *Proxy) Serve(client net.Conn) {
 		return
 	}
 	defer p.sockets.Remove(server)
-	in, out := p.join(client, server)
-	p.report(up, reason.OK, in, out)
+	r.BytesIn, r.BytesOut, r.Reason = Join(client, server, p.idle)
+	p.report(&r)
 }
 
-func (p *Proxy) report(up *upstream.Upstream, why reason.Reason, in, out int64) {
-	if p.ended != nil {
-		p.ended(up.Name(), why, in, out)
+func (p *Proxy) report(r *layer7.Record) {
+	if p.ctx.Err() != nil && r.Reason != reason.OK { // whatever that looked like
+		r.Reason, r.Detail = reason.Stopped, ""
+	}
+	if r.Duration = time.Since(r.Start); p.ended != nil {
+		p.ended(r)
 	}
 }
 
 // connect tries endpoints until one takes the connection: nothing was sent yet, so that is always safe.
-func (p *Proxy) connect(up *upstream.Upstream, client net.Conn) (net.Conn, *upstream.Endpoint, error) {
+func (p *Proxy) connect(up *upstream.Upstream, client net.Conn, r *layer7.Record) (net.Conn, *upstream.Endpoint, error) {
 	var tried []layer7.Endpoint
 	for {
 		e, err := up.Choose(p.ctx, layer7.Pick{Tried: tried})
 		if err != nil {
 			return nil, nil, err
 		}
+		r.Endpoint = e
+		r.Tries++
 		begin := time.Now()
 		c, err := e.Dial(p.ctx)
 		if err == nil {
@@ -98,9 +106,12 @@ func (p *Proxy) connect(up *upstream.Upstream, client net.Conn) (net.Conn, *upst
 	}
 }
 
-// abort closes with a reset.
+// abort closes with a reset. TLS must not say that it is a clean end.
 func abort(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}
 	c.Close()

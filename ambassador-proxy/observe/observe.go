@@ -102,11 +102,15 @@ func (l *Listener) Request(r *layer7.Record) {
 	}
 }
 
-// Connection counts an ended TCP connection.
-func (l *Listener) Connection(up string, why reason.Reason, in, out int64) {
-	l.of(up).count(l, up, 0, why)
-	l.in.Add(float64(in))
-	l.out.Add(float64(out))
+// Connection counts a TCP connection that has ended.
+func (l *Listener) Connection(r *layer7.Record) {
+	up := r.Upstream.Settings().Name
+	l.of(up).count(l, up, 0, r.Reason)
+	l.in.Add(float64(r.BytesIn))
+	l.out.Add(float64(r.BytesOut))
+	if log := l.m.log.Load(); log != nil {
+		log.connection(l.name, up, r)
+	}
 }
 
 func (l *Listener) of(up string) *handles {
