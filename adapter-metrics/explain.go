@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
@@ -110,6 +111,11 @@ func (e *explainer) print(s *sample.Sample, o *rules.Outcome, why string) {
 		fmt.Fprintf(e.out, "%s  →  nothing  (%s, but its lines make no %s)\n", path(s), why, s.Kind)
 	case !o.OK:
 		fmt.Fprintf(e.out, "%s = %q  →  nothing  (%s, but it is no number)\n", path(s), s.Text, why)
+	case o.Text != nil && !slices.Contains(o.Rule.States, string(o.Text)):
+		fmt.Fprintf(e.out, "%s = %q  →  0 in all states  (%s, but it is none of them)\n", path(s), s.Text, why)
+	case o.Text != nil:
+		active := sample.Label{Name: o.Desc.Name, Value: o.Text}
+		fmt.Fprintf(e.out, "%s = %s  →  %s 1  %s  (%s)\n", path(s), s.Text, metric(*o.Desc, append(slices.Clip(o.Labels), active)), o.Desc.Type, why)
 	case o.Dist != nil:
 		fmt.Fprintf(e.out, "%s = %d observations  →  %s  %s  (%s)\n", path(s), o.Dist.Count, metric(*o.Desc, o.Labels), o.Desc.Type, why)
 	default:

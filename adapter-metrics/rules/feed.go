@@ -167,6 +167,9 @@ func (f *Feed) put(o *Outcome) {
 	}
 	if o.Desc.Type == series.StateSet && o.Text != nil {
 		_ = f.round.SetState(family, o.Labels, o.Rule.States, string(o.Text)) // counted there
+		if !slices.Contains(o.Rule.States, string(o.Text)) {
+			f.src.Problem("value_out_of_range", 1) // it is in none of its states
+		}
 		return
 	}
 	for _, l := range o.Labels {
