@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/config"
+	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/suggest"
 	"github.com/pod-helpers/pod-helpers/internal/kit"
 )
@@ -22,7 +23,7 @@ func suggestRules(_ context.Context, _ *config.Config, in kit.Invocation) error 
 	}
 	prefix := "app"
 	if len(in.Args) == 2 {
-		prefix = in.Args[1]
+		prefix = rules.Classic(in.Args[1])
 	}
 	doc, err := io.ReadAll(io.LimitReader(in.Stdin, maxInput))
 	if err != nil {

@@ -3,7 +3,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
@@ -29,6 +31,18 @@ type Test struct {
 	Source string `yaml:"source" doc:"Name of the source."`
 	Input  string `yaml:"input" doc:"File with what the source says."`
 	Expect string `yaml:"expect" doc:"File with the metrics; comments and the order do not count."`
+}
+
+func (t *Test) validate(path string, sources map[string]bool, p *conf.Problems) {
+	if t.Source != "" && !sources[t.Source] {
+		p.Add(path+".source", "there is no source called "+t.Source, "sources: "+strings.Join(slices.Sorted(maps.Keys(sources)), ", "))
+	}
+	if t.Input == "" {
+		p.Add(path+".input", "is missing", "input: testdata/stats.json")
+	}
+	if t.Expect == "" {
+		p.Add(path+".expect", "is missing", "expect: testdata/stats.prom")
+	}
 }
 
 // Limits bound what is kept, whatever an app sends.
@@ -152,6 +166,7 @@ func ParseSource(text string) (Source, error) {
 
 // Complete names the sources that have no name, and fills defaults.
 func (c *Config) Complete() {
+	c.Prefix = rules.Classic(c.Prefix) // my-app would be another name to scrapers that read UTF-8 than to the rest
 	seen := map[string]int{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
@@ -238,5 +253,8 @@ func (c *Config) Validate(p *conf.Problems) {
 			s.Rules[j].Validate(fmt.Sprintf("%s.rules[%d]", path, j), p)
 		}
 		rules.Shadowed(s.Rules, path+".rules", p)
+	}
+	for i, t := range c.Tests {
+		t.validate(fmt.Sprintf("tests[%d]", i), names, p)
 	}
 }

@@ -54,9 +54,9 @@ func identifier(seg []byte) bool {
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// classic spells a name as statsd_exporter does: what is neither letter, digit nor underscore becomes an underscore, two
+// Classic spells a name as statsd_exporter does: what is neither letter, digit nor underscore becomes an underscore, two
 // dashes one; a digit in front gets one before it.
-func classic(name string) string {
+func Classic(name string) string {
 	var b strings.Builder
 	before := rune(0)
 	for i, c := range name {

@@ -170,7 +170,7 @@ func (w *Walk) rename(c *compiled, s *sample.Sample) {
 		w.desc.Name, _ = nameOf(w.set.prefix, s.Path)
 	}
 	if c.rule.Exact {
-		w.desc.Name = classic(w.desc.Name)
+		w.desc.Name = Classic(w.desc.Name)
 		return
 	}
 	u, _ := unitOf(c.rule.Unit)
