@@ -50,7 +50,7 @@ func JSONExporter(text []byte, module string) (program string, list []Rule, err 
 	var fields []string
 	add := func(e exporterMetric, name, path, value, labelsOf string) error {
 		key := "m" + strconv.Itoa(len(fields))
-		r := Rule{Match: key + ".*.v", Name: name, Help: e.Help, Type: first(e.ValueType, "untyped"), Exact: true}
+		r := Rule{Match: key + ".*.v", Name: name, Help: first(e.Help, "Values at "+e.Path+" of the source."), Type: first(e.ValueType, "untyped"), Exact: true}
 		row := []string{"v: " + value}
 		for _, label := range slices.Sorted(maps.Keys(e.Labels)) {
 			text, err := template(e.Labels[label], labelsOf)

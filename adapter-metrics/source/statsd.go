@@ -122,7 +122,9 @@ func SplitAddress(address string) (network, where string, err error) {
 		err = errors.New("no scheme (write udp://:8125, tcp://:8125, unixgram:///PATH or unix:///PATH)")
 	case network == "udp" || network == "tcp":
 		var port string
-		if _, port, err = net.SplitHostPort(where); err == nil && port != "" {
+		if _, port, err = net.SplitHostPort(where); err != nil {
+			err = fmt.Errorf("%w (write %s://:8125)", err, network)
+		} else if port != "" {
 			if _, e := strconv.ParseUint(port, 10, 16); e != nil {
 				err = fmt.Errorf("the port %q is no number below 65536", port)
 			}

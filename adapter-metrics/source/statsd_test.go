@@ -281,6 +281,7 @@ func TestListen_SaysWhatIsWrongWithAnAddress(t *testing.T) {
 	}
 	for address, want := range map[string]string{
 		":8125":            "no scheme (write udp://:8125",
+		"udp://8125":       "missing port in address (write udp://:8125)",
 		"sctp://:1":        `unknown scheme "sctp" (one of udp, tcp, unixgram, unix)`,
 		"unix://" + file:   "is there and no socket (choose another path)",
 		"udp://127.0.0.1:": "",
