@@ -148,6 +148,14 @@ func (r *Record) State() (State, time.Time) {
 	return r.state, r.until
 }
 
+// Recent is how the requests of the last ten seconds ended.
+func (r *Record) Recent(now time.Time) (good, bad int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.advance(now)
+	return int(total(&r.good)), int(total(&r.bad))
+}
+
 func (r *Record) advance(now time.Time) {
 	for s := now.Unix(); r.slot < s; {
 		r.slot = max(r.slot+1, s-10)

@@ -46,6 +46,9 @@ func (e *Endpoint) Host() string { return e.addr.Name }
 // State is the endpoint's health.
 func (e *Endpoint) State() health.State { s, _ := e.record.State(); return s }
 
+// Recent is how the tries of the last ten seconds ended.
+func (e *Endpoint) Recent(now time.Time) (good, bad int) { return e.record.Recent(now) }
+
 // Acquire is an idle HTTP/1.1 connection, or a new one.
 func (e *Endpoint) Acquire(ctx context.Context, now time.Time, fresh bool) (*layer7.Conn, error) {
 	if !fresh {

@@ -71,6 +71,8 @@ func (u *Upstream) Stats() *Stats { return &u.stats }
 type Facts struct {
 	Waiting, Working int
 	Tokens           float64
+	Retries          int64
+	Good, Bad        int // tries of the last ten seconds
 	States           map[health.State]int
 	Open, Idle       int // connections
 	DNSAge           time.Duration
@@ -88,10 +90,15 @@ func (u *Upstream) Facts(now time.Time) Facts {
 	f.DNSAge, f.Known = u.watcher.Age(now)
 	f.CertNotAfter, _ = u.tls.NotAfter()
 	f.P50, f.P99 = u.latency.at(0.5), u.latency.at(0.99)
+	for i := range u.stats.Retries {
+		f.Retries += u.stats.Retries[i].Load()
+	}
 	s := u.set.Load()
 	f.Panic = s.panicky
 	for _, e := range s.all {
 		f.States[e.State()]++
+		good, bad := e.Recent(now)
+		f.Good, f.Bad = f.Good+good, f.Bad+bad
 		open, idle := e.pool.counts()
 		f.Open += open + e.clients.count()
 		f.Idle += idle
