@@ -222,15 +222,13 @@ type File struct {
 
 // Fetch implements Fetcher.
 func (f File) Fetch(_ context.Context, buf []byte) ([]byte, error) {
-	file, err := os.Open(f.Path)
+	file, info, err := openRegular(f.Path)
 	if err != nil {
 		return buf, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && f.MaxAge > 0 {
-		if age := time.Since(info.ModTime()); age > f.MaxAge {
-			return buf, &StaleError{Path: f.Path, Age: age}
-		}
+	if age := time.Since(info.ModTime()); f.MaxAge > 0 && age > f.MaxAge {
+		return buf, &StaleError{Path: f.Path, Age: age}
 	}
 	return readAll(file, buf, f.Limit)
 }

@@ -16,15 +16,11 @@ func LastLines(path string, n int) (file string, lines []byte, err error) {
 	if file, err = newest(path); err != nil {
 		return file, nil, err
 	}
-	f, err := os.Open(file)
+	f, info, err := openRegular(file)
 	if err != nil {
 		return file, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return file, nil, err
-	}
 	from := max(0, info.Size()-tailBlockBytes)
 	lines = make([]byte, info.Size()-from)
 	got, err := f.ReadAt(lines, from)

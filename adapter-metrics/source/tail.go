@@ -101,16 +101,14 @@ func (t *Tail) round(to LineDecoder) {
 }
 
 func (t *Tail) open(atEnd bool) {
-	file, err := os.Open(t.path)
+	file, info, err := openRegular(t.path)
 	if err != nil {
 		t.why = err
 		return
 	}
 	t.file, t.offset, t.kept = file, 0, 0
 	if atEnd {
-		if info, err := file.Stat(); err == nil {
-			t.offset = info.Size()
-		}
+		t.offset = info.Size()
 	}
 }
 
