@@ -136,7 +136,7 @@ func (p *pipeline) Reload(_ context.Context, c *config.Config) error {
 		}
 	}
 	for _, l := range opened {
-		l.run(p.ctx)
+		l.run(p.ctx, p.env.Log)
 	}
 	p.now.Store(&fresh)
 	if p.fixed != (fixed{c.Limits, c.Exposition}) {
@@ -299,6 +299,18 @@ func (p *pipeline) Close() error {
 		r.release()
 	}
 	p.work.Wait()
+	return nil
+}
+
+// Live names a listener that has stopped: nothing but a restart would bring it back.
+func (p *pipeline) Live() error {
+	for _, r := range *p.now.Load() {
+		for _, l := range r.ears {
+			if why := l.failed.Load(); why != nil {
+				return *why
+			}
+		}
+	}
 	return nil
 }
 

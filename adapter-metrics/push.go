@@ -22,6 +22,7 @@ type listener struct {
 	relay   *relay
 	stop    context.CancelFunc
 	ended   sync.WaitGroup
+	failed  atomic.Pointer[error] // it ended, and nobody wanted it to
 }
 
 // relay hands lines to the decoder of the day. Between pause and resume lines wait.
@@ -115,9 +116,15 @@ func (p *pipeline) listen(address string) (*listener, error) {
 }
 
 // run starts to receive, until ctx ends or shut.
-func (l *listener) run(ctx context.Context) {
+func (l *listener) run(ctx context.Context, log *slog.Logger) {
 	ctx, l.stop = context.WithCancel(ctx)
-	l.ended.Go(func() { _ = l.Run(ctx) })
+	l.ended.Go(func() {
+		if err := l.Run(ctx); err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("receive on %s: %w", l.address, err)
+			l.failed.Store(&err)
+			log.Error("listener stopped", "error", err)
+		}
+	})
 }
 
 // shut ends run and returns when the last line that the kernel held has been decoded.
