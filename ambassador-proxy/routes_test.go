@@ -99,6 +99,23 @@ upstreams:
 	}
 }
 
+func TestMirror_ACopyThatCanBeSentNowhereIsCounted(t *testing.T) {
+	shop, _ := counting(t)
+	address := kittest.FreeAddress(t)
+	admin := configured(t, fmt.Sprintf(`
+startup_wait: 10ms
+listeners: [{address: %q, routes: [{to: shop, mirror: {to: dark}}]}]
+upstreams: {shop: {url: %q}, dark: {url: "file+http:///none/at/all"}}
+`, address, shop))
+	if response, _ := do(t, client(t, false), "GET", "http://"+address+"/", ""); response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
+	kittest.Eventually(t, 5*time.Second, func() bool {
+		_, metrics := kittest.Get("http://" + admin + "/metrics")
+		return strings.Contains(metrics, `ambassador_mirror_dropped_total{reason="dns_failed",upstream="dark"} 1`)
+	}, "the copy among those that were not sent")
+}
+
 func TestHashBy_AKeyStaysWithItsEndpointInEveryPodAndAfterAReload(t *testing.T) {
 	var urls []string
 	for i := range 3 {

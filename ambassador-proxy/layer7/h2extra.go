@@ -65,7 +65,8 @@ type Mirroring interface {
 
 // Mirrored is an Upstream that counts the copies that were not sent to it.
 type Mirrored interface {
-	// NotMirrored is told why: "busy" past the copies in flight, "body" when that is too large, or its size not known.
+	// NotMirrored is told why: "busy" past the copies in flight, "body" when that is too large, or its size not known, or the word
+	// of the reason why it could not be tried.
 	NotMirrored(why string)
 }
 
@@ -105,7 +106,9 @@ func (c *call) mirror() {
 		defer c.s.mirrors.Add(-1)
 		ctx, cancel := context.WithTimeout(c.s.life, mirrorTime)
 		defer cancel()
-		copied.sendCopy(ctx)
+		if why := copied.sendCopy(ctx); why != reason.OK {
+			m.missed(why.String())
+		}
 	})
 }
 
@@ -115,16 +118,20 @@ func (m *Mirror) missed(why string) {
 	}
 }
 
-func (c *call) sendCopy(ctx context.Context) {
-	if c.up.Admit(ctx) != nil {
-		return
+// sendCopy says why the copy was not sent anywhere. What was sent is among the tries of its upstream, however that ended.
+func (c *call) sendCopy(ctx context.Context) (why reason.Reason) {
+	if err := c.up.Admit(ctx); err != nil {
+		return reason.OfDial(err)
 	}
 	defer c.up.Leave()
 	a, err := c.try(ctx)
-	if err != nil || a.response == nil {
-		return
+	if err != nil {
+		return reason.OfDial(err)
 	}
-	_, _ = io.Copy(io.Discard, a.response.Body)
-	a.end()
-	a.endpoint.Report(c.outcome(a))
+	if a.response != nil {
+		_, _ = io.Copy(io.Discard, a.response.Body)
+		a.end()
+		a.endpoint.Report(c.outcome(a))
+	}
+	return reason.OK
 }

@@ -28,7 +28,7 @@ func NewUpstreams(all func() []*upstream.Upstream, limit *listen.Limit) *Upstrea
 		attempts:    desc("upstream_attempts_total", "Tries, by how they ended.", "upstream", "result"),
 		retries:     desc("retries_total", "Further tries that the budget allowed, by what made them necessary.", "upstream", "reason"),
 		refused:     desc("retries_refused_total", "Further tries that the budget did not allow.", "upstream"),
-		missed:      desc("mirror_dropped_total", "Copies of requests that were not sent, by reason: body, busy.", "upstream", "reason"),
+		missed:      desc("mirror_dropped_total", "Copies of requests that were not sent, by reason: body, busy, or why there was no place or address.", "upstream", "reason"),
 		tokens:      desc("retry_budget_tokens", "Retries that could be made now.", "upstream"),
 		connections: desc("connections", "Open connections of the app and to endpoints.", "upstream", "side", "state"),
 		rejected:    desc("rejected_connections_total", "Connections of the app that were reset at once because of max_connections."),
