@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -45,22 +47,31 @@ type quantile struct {
 	Quantile float64 `yaml:"quantile"`
 }
 
-// StatsDMapping reads a mapping file of statsd_exporter. The first mapping that matches counts there, so all become regex
-// rules, which keep their order; with glob_disable_ordering it is the most specific glob, as it is here. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
+// StatsDMapping reads a mapping file of statsd_exporter. The first glob that matches counts there, and without one the first
+// regex, so all become regex rules, which keep their order, globs in front; with glob_disable_ordering it is the most specific glob,
+// as it is here. Names stay as the file spells them, but counters end in _total, as OpenMetrics wants them.
 // What no mapping matches is named and typed as that program does it.
 func StatsDMapping(text []byte) ([]Rule, error) {
 	var f mappingFile
 	if err := yaml.Unmarshal(text, &f); err != nil {
 		return nil, fmt.Errorf("read mapping file: %w", err)
 	}
-	var out []Rule
+	if err := f.Defaults.check(); err != nil {
+		return nil, fmt.Errorf("read mapping file: defaults: %w", err)
+	}
+	var out, regexes []Rule
 	for i, m := range f.Mappings {
 		list, err := m.rules(f.Defaults)
 		if err != nil {
 			return nil, fmt.Errorf("read mapping file: mappings[%d]: %w", i, err)
 		}
-		out = append(out, list...)
+		if m.isRegex(f.Defaults) {
+			regexes = append(regexes, list...)
+		} else {
+			out = append(out, list...)
+		}
 	}
+	out = append(out, regexes...)
 	rest, err := mapping{Match: "(.*)", MatchType: "regex", Name: "$1", Help: "StatsD metric of that name."}.rules(f.Defaults)
 	for i := range rest {
 		rest[i].rest = true
@@ -68,10 +79,32 @@ func StatsDMapping(text []byte) ([]Rule, error) {
 	return append(out, rest...), err
 }
 
+// check refuses words that statsd_exporter does not know either: left alone, they would make something else of the values.
+func (m mapping) check() error {
+	for _, c := range []struct{ key, word, known string }{
+		{"match_type", m.MatchType, "glob, regex"},
+		{"action", m.Action, "map, drop"},
+		{"match_metric_type", m.Kind, "counter, gauge, observer, timer"},
+		{"observer_type", m.Observer, "histogram, summary"},
+		{"timer_type", m.Timer, "histogram, summary"},
+	} {
+		if c.word != "" && !slices.Contains(strings.Split(c.known, ", "), c.word) {
+			return fmt.Errorf("unknown %s %q (one of %s)", c.key, c.word, c.known)
+		}
+	}
+	return nil
+}
+
 // rules are one for timers, which have a type to choose, and one for everything else.
 func (m mapping) rules(d mapping) ([]Rule, error) {
 	r := Rule{Name: references(m.Name), Help: first(m.Help, "StatsD names that match "+m.Match+"."), Scale: m.Scale, Exact: true, Drop: m.Action == "drop"}
-	var err error
+	err := m.check()
+	if err == nil && r.Name == "" && !r.Drop {
+		err = errors.New("it has no name")
+	}
+	if err != nil {
+		return nil, err
+	}
 	if r.Match, r.Regex, err = m.pattern(d); err != nil {
 		return nil, err
 	}
@@ -81,7 +114,9 @@ func (m mapping) rules(d mapping) ([]Rule, error) {
 		}
 	}
 	if r.Drop {
-		r.Name, r.Kind = "", m.Kind
+		if r.Name, r.Kind = "", m.Kind; r.Kind == "observer" {
+			r.Kind = "timer"
+		}
 		return []Rule{r}, nil
 	}
 	for name, value := range m.Labels {
@@ -112,7 +147,7 @@ func (m mapping) rules(d mapping) ([]Rule, error) {
 
 // pattern is the mapping's match, as a pattern of segments or as a regex of the whole path. A * of a glob is one segment.
 func (m mapping) pattern(d mapping) (match, regex string, err error) {
-	if first(m.MatchType, d.MatchType, "glob") == "regex" {
+	if m.isRegex(d) {
 		_, err := regexp.Compile(m.Match)
 		return "", `(?s:.*?)(?:` + m.Match + `)(?s:.*)`, err
 	}
@@ -125,6 +160,8 @@ func (m mapping) pattern(d mapping) (match, regex string, err error) {
 	}
 	return "", strings.ReplaceAll(regexp.QuoteMeta(m.Match), `\*`, `([^.]*)`), nil
 }
+
+func (m mapping) isRegex(d mapping) bool { return first(m.MatchType, d.MatchType) == "regex" }
 
 // references writes $1 and ${1} as {1}.
 func references(template string) string {
