@@ -11,6 +11,7 @@ const (
 	counted         // the number of keys stands at first, the keys follow
 	stored          // the first argument is a key too, then as counted
 	streams         // the keys are the first half of what follows STREAMS
+	storing         // the first argument, and what follows STORE and STOREDIST
 	split           // each key is a command of its own; numbers are added
 	splitGet        // MGET
 	splitSet        // MSET
@@ -27,6 +28,9 @@ type spec struct {
 	first, last, step int // last -1: the last argument, -2: the one before
 	share             share
 }
+
+// watched is WATCH, which the transaction handles.
+var watched = spec{keyed, 1, -1, 1, alone}
 
 // share tells which commands may go over a connection that clients share: one answer must not hold up those behind it.
 type share uint8
@@ -98,6 +102,8 @@ func specOfKeyed(name []byte) spec {
 		return spec{kind: stored, first: 2}
 	case "XREAD", "XREADGROUP":
 		return spec{kind: streams}
+	case "SORT", "GEORADIUS", "GEORADIUSBYMEMBER":
+		return spec{kind: storing}
 	}
 	return spec{}
 }
@@ -118,13 +124,10 @@ func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 		}
 		return keys
 	case streams:
-		for i := 1; i < len(args); i++ {
-			if word(args[i]) == "STREAMS" {
-				rest := args[i+1:]
-				return rest[:len(rest)/2]
-			}
-		}
-		return nil
+		_, rest := streamsOf(args)
+		return rest[:len(rest)/2]
+	case storing:
+		return storedBy(args)
 	}
 	last := c.last
 	if last < 0 {
@@ -135,6 +138,38 @@ func (c spec) keysOf(args [][]byte) (keys [][]byte) {
 	}
 	for i := c.first; i <= last; i += c.step {
 		keys = append(keys, args[i])
+	}
+	return keys
+}
+
+// streamsOf are the options of XREAD and XREADGROUP, less the two names behind GROUP, which may be any, and what follows STREAMS.
+func streamsOf(args [][]byte) (options, streams [][]byte) {
+	begin := 1
+	if len(args) > 4 && word(args[1]) == "GROUP" {
+		begin = 4
+	}
+	for i := begin; i < len(args); i++ {
+		if word(args[i]) == "STREAMS" {
+			return args[begin:i], args[i+1:]
+		}
+	}
+	return nil, nil
+}
+
+// storedBy are the keys of a command that may store what it finds. The patterns of BY and GET are no keys.
+func storedBy(args [][]byte) (keys [][]byte) {
+	if len(args) < 2 {
+		return nil
+	}
+	keys = append(keys, args[1])
+	for i := 2; i+1 < len(args); i++ {
+		switch word(args[i]) {
+		case "BY", "GET":
+			i++
+		case "STORE", "STOREDIST":
+			i++
+			keys = append(keys, args[i])
+		}
 	}
 	return keys
 }
@@ -179,8 +214,11 @@ func KeysOf(protocol string, words []string) (keys [][]byte, why string) {
 	}
 	name := word(args[0])
 	c := specOf([]byte(name))
+	if name == "WATCH" {
+		c = watched
+	}
 	switch c.kind {
-	case keyed, counted, stored, streams, split, splitGet, splitSet:
+	case keyed, counted, stored, streams, storing, split, splitGet, splitSet:
 		if keys = c.keysOf(args); len(keys) == 0 {
 			why = "wrong number of arguments for " + name
 		}

@@ -103,7 +103,7 @@ func raw(b []byte, args [][]byte) []byte {
 // other handles what is not simply passed on to the shard of one key.
 func (q *redis) other(s *session, c spec, name string, args [][]byte, b []byte) {
 	switch c.kind {
-	case keyed, counted, stored, streams:
+	case keyed, counted, stored, streams, storing:
 		if shard, no := q.one(s, c, name, args); no != nil {
 			s.say(no)
 		} else {
@@ -162,8 +162,10 @@ func refusal(k kind, name string) []byte {
 
 // one is the shard of a command's keys, or the answer that refuses it.
 func (q *redis) one(s *session, c spec, name string, args [][]byte) (*Shard, []byte) {
-	if c.kind == streams && slices.ContainsFunc(args[1:], func(a []byte) bool { return word(a) == "BLOCK" }) {
-		return nil, refusal(blocking, name+" BLOCK")
+	if c.kind == streams {
+		if options, _ := streamsOf(args); slices.ContainsFunc(options, func(a []byte) bool { return word(a) == "BLOCK" }) {
+			return nil, refusal(blocking, name+" BLOCK")
+		}
 	}
 	keys := c.keysOf(args)
 	if len(keys) == 0 {

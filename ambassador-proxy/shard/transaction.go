@@ -57,7 +57,7 @@ func (q *redis) tell(s *session, b *backend, command string, text []byte, answer
 }
 
 func (q *redis) watch(s *session, args [][]byte) {
-	shard, no := q.one(s, spec{keyed, 1, -1, 1, alone}, "WATCH", args)
+	shard, no := q.one(s, watched, "WATCH", args)
 	if no == nil && q.tx.watch != nil && q.tx.watch.shard != shard {
 		no = []byte("-CROSSSLOT keys of one transaction lie on different shards (give them a common {hash tag})\r\n")
 	}
@@ -84,7 +84,7 @@ func (q *redis) queue(s *session, c spec, name string, args [][]byte, request []
 		s.say(text)
 	}
 	switch c.kind {
-	case keyed, counted, stored, streams:
+	case keyed, counted, stored, streams, storing:
 	case split, splitGet, splitSet:
 		c.kind = keyed
 	default:
