@@ -15,6 +15,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/source"
+	"github.com/pod-helpers/pod-helpers/internal/kit/backoff"
 )
 
 // pull is one source that is read at each scrape, or at its own interval.
@@ -66,20 +67,26 @@ func (p *pipeline) Pull(ctx context.Context) error {
 
 var errAway = errors.New("every source is away")
 
-// repeat runs the pull at once and then at every interval, each within it, until ctx ends.
+// roundLimit is how long a pull of a long interval may take.
+const roundLimit = time.Minute
+
+// repeat runs the pull at once and then at every interval, each within it, until ctx ends. A source that is away is asked again
+// sooner: it may have started by then.
 func (p *pull) repeat(ctx context.Context, every time.Duration, log *slog.Logger) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	retry := backoff.New(min(time.Second, every), every)
 	for ctx.Err() == nil {
-		round, cancel := context.WithTimeout(ctx, every)
-		if err := p.run(round); err != nil && ctx.Err() == nil {
-			log.Warn("source absent", "source", p.name, "error", err)
-		}
+		begin := time.Now()
+		round, cancel := context.WithTimeout(ctx, min(every, roundLimit))
+		err := p.run(round)
 		cancel()
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
+		wait := every - time.Since(begin)
+		if err == nil {
+			retry.Reset()
+		} else if ctx.Err() == nil {
+			log.Warn("source absent", "source", p.name, "error", err)
+			wait = retry.Next()
 		}
+		_ = backoff.Sleep(ctx, wait) // the loop looks for the end itself
 	}
 }
 
