@@ -325,9 +325,10 @@ func swapConfigMap(t *testing.T, dir, version, content string) {
 	}
 }
 
+// write replaces the file in one step: a watch may look at any time.
 func write(t *testing.T, file, content string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(file+".new", []byte(content), 0o644), os.Rename(file+".new", file)); err != nil {
 		t.Fatal(err)
 	}
 }
