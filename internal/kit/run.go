@@ -134,7 +134,11 @@ func (r *runner[C]) run(parent context.Context) error {
 	background.Go(func() { cgroup.Follow(ctx, r.env.Log) })
 	listener, err := net.Listen("tcp", r.base().AdminAddress)
 	if err != nil {
-		return fmt.Errorf("%w (another helper in this Pod? set --admin-address)", err)
+		hint := "an address of this Pod? set --admin-address"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			hint = "another helper in this Pod? set --admin-address"
+		}
+		return fmt.Errorf("%w (%s)", err, hint)
 	}
 	if r.base().DebugEndpoints {
 		r.env.Admin.EnableDebug()

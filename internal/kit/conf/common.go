@@ -3,7 +3,9 @@
 package conf
 
 import (
+	"fmt"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -40,7 +42,13 @@ func (c *Common) bind(f *Flags) {
 }
 
 func (c *Common) validate(p *Problems) {
-	if _, _, err := net.SplitHostPort(c.AdminAddress); err != nil {
+	_, port, err := net.SplitHostPort(c.AdminAddress)
+	if err == nil {
+		if _, wrong := strconv.ParseUint(port, 10, 16); wrong != nil {
+			err = fmt.Errorf("the port %q is no number below 65536", port)
+		}
+	}
+	if err != nil {
 		p.Add("admin_address", err.Error(), "write :19101 or 127.0.0.1:19101")
 	}
 	if c.DrainQuiet < 0 {

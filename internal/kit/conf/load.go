@@ -76,7 +76,7 @@ func (l Loader[C]) LoadClient(args, environ []string, extra func(*Flags)) (*Load
 
 func (l *Loaded[C]) noArguments(p *Problems) {
 	if len(l.Rest) > 0 {
-		p.Add(l.Rest[0], "unexpected argument", "flags have two dashes; a pattern needs quotes, or the shell expands it")
+		p.Add(l.Rest[0], "unexpected argument", "a command stands in front of the flags, which have two dashes; a pattern needs quotes, or the shell expands it")
 	}
 }
 
