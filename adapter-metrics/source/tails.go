@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -115,7 +116,7 @@ func (t *Tails) scan(atEnd bool, to LineDecoder) {
 			if !t.full {
 				t.log.Warn("log files not followed", "pattern", t.pattern, "limit", tailFiles, "first", name)
 			}
-			t.full = true
+			t.full, t.why = true, fmt.Errorf("follow %s: more than %d files match", t.pattern, tailFiles)
 			continue
 		}
 		f := &followed{Tail: Tail{path: name}, info: info, seen: true}

@@ -110,4 +110,12 @@ func TestTails_AreBounded(t *testing.T) {
 	if n := strings.Count(text.String(), "log files not followed"); len(files.open) != tailFiles || n != 1 {
 		t.Errorf("%d files, said %d times", len(files.open), n)
 	}
+	got := &collected{}
+	for range 2 {
+		files.scan(false, got)
+		files.tell(got)
+	}
+	if len(got.why) != 2 || !strings.Contains(got.why[1].Error(), "more than 256 files match") {
+		t.Errorf("told %v", got.why)
+	}
 }
