@@ -65,7 +65,7 @@ upstreams: {tcp: {url: "tcp://%[5]s"}, broken: {url: "tcp://%s"}, dead: {url: "t
 	for _, want := range []map[string]any{
 		{"msg": "connection", "listener": tcp, "reason": "ok", "upstream": "tcp", "endpoint": echo, "tries": 1.0, "bytes_in": 5.0, "bytes_out": 5.0},
 		{"msg": "connection", "listener": broken, "reason": "upstream_reset", "upstream": "broken"},
-		{"msg": "connection", "listener": dead, "reason": "connect_refused", "upstream": "dead"},
+		{"msg": "connection", "listener": dead, "reason": "connect_refused", "upstream": "dead", "tries": 1.0},
 		{"msg": "request", "listener": egress, "method": "CONNECT", "target": echo, "status": 200.0, "reason": "ok", "upstream": echo, "bytes_in": 5.0, "bytes_out": 5.0},
 		{"msg": "request", "listener": egress, "method": "CONNECT", "target": "127.0.0.1:1", "status": 403.0, "reason": "forbidden"},
 	} {

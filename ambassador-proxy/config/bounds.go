@@ -64,10 +64,29 @@ func (u *Upstream) validateKind(at string, t Target, p *conf.Problems) {
 	for name, set := range map[string]bool{
 		"auth": u.Auth != nil && !t.Sharded(), "headers": len(u.Headers.Set)+len(u.Headers.Remove) > 0, "host": u.Host != "",
 		"hedge": u.Hedge != nil, "trace": u.Trace, "fault": u.Fault != nil, "upgrade": len(u.Upgrade) > 0,
-		"health": u.Health != nil && (u.Health.Path != "" || u.Health.GRPC),
+		"health": u.Health != nil && (u.Health.Path != "" || u.Health.GRPC), "timeout": u.Timeout != 0, "keep_alive": u.KeepAlive != 0,
+		"limits": u.Limits != (Limits{}), "header_timeout": u.HeaderTimeout != 0 && !t.Sharded(), "retry": u.Retry.Set && t.Sharded(),
+		"slow_start": u.SlowStart != 0 && t.Sharded(), "idle_timeout": u.IdleTimeout != 0,
+	} {
+		hint := ""
+		if name == "idle_timeout" && t.Kind == "tcp" {
+			hint = "the listener has an idle_timeout"
+		}
+		if set {
+			p.Add(at+"."+name, fmt.Sprintf("is for HTTP, the upstream speaks %s", t.Kind), hint)
+		}
+	}
+}
+
+// validateKind refuses settings that would have no effect on what the listener speaks.
+func (l *Listener) validateKind(at string, p *conf.Problems) {
+	sharded := l.Protocol == "redis" || l.Protocol == "memcached"
+	for name, set := range map[string]bool{
+		"max_body": l.MaxBody != 0 && l.Protocol == "tcp", "head_timeout": l.HeadTimeout != 0 && (l.Protocol == "tcp" || sharded),
+		"idle_timeout": l.IdleTimeout != 0 && sharded,
 	} {
 		if set {
-			p.Add(at+"."+name, fmt.Sprintf("is for HTTP, the upstream speaks %s", t.Kind), "")
+			p.Add(at+"."+name, fmt.Sprintf("has no effect: the listener speaks %s", l.Protocol), "")
 		}
 	}
 }

@@ -83,6 +83,7 @@ func (c *Config) validateListener(at string, l *Listener, p *conf.Problems) {
 		p.Add(at+".address", "other hosts could use the credentials that are injected here", "listen on loopback, or set --allow-remote-clients")
 	}
 	notNegative(at+".", p, key{"head_timeout", int64(l.HeadTimeout)}, key{"idle_timeout", int64(l.IdleTimeout)})
+	l.validateKind(at, p)
 	if l.Protocol == "forward" {
 		if l.To != "" || len(l.Routes) > 0 {
 			p.Add(at, "a forward proxy has neither to nor routes", "name its destinations under allow")

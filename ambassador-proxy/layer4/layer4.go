@@ -97,7 +97,7 @@ func (p *Proxy) connect(up *upstream.Upstream, client net.Conn, r *layer7.Record
 		why := reason.OfDial(err)
 		e.Report(layer7.Outcome{Reason: why, Latency: time.Since(begin)})
 		tried = append(tried, e)
-		if len(tried) > len(up.Endpoints()) || len(tried) > 3 {
+		if most := up.Settings().Tries; len(tried) > len(up.Endpoints()) || len(tried) > 3 || most > 0 && len(tried) >= most {
 			return nil, nil, err
 		}
 		if _, ok := up.Retry(why, len(tried)); !ok {
