@@ -17,7 +17,7 @@ case "$(basename "$0") $*" in
 *secret*) exit 1 ;;
 *sink:9428*) printf '{\n  "distinct": 42,\n  "missing": %s,\n}\n' "$MISSING" ;;
 *19102*) echo 'ambassador_retries_total{upstream="backend"} 3' ;;
-*19103*) printf 'shop_log_lines_total 7\nshop_backend_errors_total{route="quote"} %s\n' "$ERRORS" ;;
+*19103*) printf 'shop_log_lines_total 7\nshop_backend_errors_total{route="price"} %s\nshop_backend_errors_total{route="quote"} 0\n' "$ERRORS" ;;
 esac
 `
 

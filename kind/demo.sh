@@ -8,17 +8,17 @@ proxy=/api/v1/namespaces/default
 
 kubectl() { command kubectl --context kind-pod-helpers "$@"; }
 
-# show WHAT PATH LINES PATTERN : prints the lines of an answer once they match, and fails when they never do
+# show WHAT PATH LINES PATTERN [NOT] : prints the lines of an answer once one matches, and none matches NOT; else it fails
 show() {
 	local answer
 	echo "--- $1"
 	for _ in $(seq 60); do
 		answer=$(kubectl get --raw "$proxy/$2" | grep -E "$3") || true
-		grep -qE "$4" <<<"$answer" && { echo "$answer"; return; }
+		grep -qE "$4" <<<"$answer" && ! grep -qE "${5:-^$}" <<<"$answer" && { echo "$answer"; return; }
 		sleep 0.5
 	done
 	echo "$answer"
-	echo "FAILED: nothing matches $4" >&2
+	echo "FAILED: no line is like $4${5:+, or one is like $5}" >&2
 	return 1
 }
 
@@ -40,6 +40,6 @@ kubectl get pods
 
 show "lines that the receiver has counted" services/sink:9428/proxy/counts 'distinct|missing' '"missing": 0,'
 show "what the ambassador retried" pods/all-three:19102/proxy/metrics ^ambassador_retries_total ' [1-9]'
-show "so that the app saw no error" pods/all-three:19103/proxy/metrics '^shop_backend_errors_total' 'quote.* 0$'
+show "so that the app saw no error" pods/all-three:19103/proxy/metrics '^shop_backend_errors_total' 'quote.* 0$' ' [1-9]'
 show "its own statistics, for Prometheus" pods/all-three:19103/proxy/metrics ^shop_ 'shop_log_lines_total [1-9]'
 echo "verdict: all three patterns held"
