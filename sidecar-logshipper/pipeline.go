@@ -203,12 +203,13 @@ func (p *pipeline) finish(ctx context.Context) error {
 	if err := p.set.Finish(ctx); err != nil {
 		return err
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(time.Second) // a file may be dropped too
 	defer tick.Stop()
 	for p.backlog() > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-p.set.Acknowledged():
 		case <-tick.C:
 		}
 	}

@@ -70,6 +70,7 @@ type Set struct {
 	pipes    chan struct{} // receives when a named pipe was met
 	kicked   chan struct{}
 	sealed   chan struct{}   // closed after the last look
+	ended    chan struct{}   // receives after an acknowledgement, once closing
 	wakes    []chan struct{} // one for each lane, of size 1
 	reports  map[string]time.Time
 	problems []error                // of the scan under way
@@ -99,7 +100,7 @@ type Set struct {
 func New(c Config, count *Counters, from *checkpoint.State) *Set {
 	s := &Set{
 		inputs: c.Inputs, lanes: c.Lanes, atEnd: c.StartAtEnd && from.Looked.IsZero(), salt: c.Salt, bounds: c.Bounds, log: c.Log, count: count,
-		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
+		bell: find.NewBell(c.Log), kicked: make(chan struct{}, 1), sealed: make(chan struct{}), ended: make(chan struct{}, 1), changed: make(chan struct{}, 1), soiled: make(chan struct{}, 1), pipes: make(chan struct{}, 1), saved: make(chan struct{}), reports: map[string]time.Time{},
 		tombstones: map[find.Key]checkpoint.File{}, epochs: map[find.Key]int{}, outputs: map[string]string{},
 		held: map[find.Key]find.File{}, listed: map[string][]string{}, missed: map[string]int{}, watched: map[string]*Generation{}, gone: map[find.Key]time.Time{}, activity: time.Now(), scanned: from.Looked,
 	}
@@ -231,7 +232,13 @@ func (s *Set) Acknowledge(lane int, segments []Segment, state string) {
 		s.outputs[s.lanes[lane]] = state
 	}
 	s.soil()
+	if s.closing {
+		ring(s.ended)
+	}
 }
+
+// Acknowledged receives after an acknowledgement once Finish was called.
+func (s *Set) Acknowledged() <-chan struct{} { return s.ended }
 
 // Changed receives when generations came, moved or went: worth saving at once, because a file that is renamed while nobody
 // looks is found again only if it was known.
