@@ -35,13 +35,16 @@ func (c *call) disturbed(ctx context.Context) bool {
 	}
 	fault := f.Fault()
 	if fault.Delay > 0 && backoff.Sleep(ctx, fault.Delay) != nil {
-		c.fail(reason.RequestTimeout, "")
+		c.fail(reason.OfContext(ctx), "")
 		return true
 	}
 	switch {
 	case fault.Abort:
 		c.rec.Reason = reason.FaultInjected
 		panic(http.ErrAbortHandler)
+	case fault.Status > 0 && c.grpc:
+		c.fail(reason.FaultInjected, "")
+		return true
 	case fault.Status > 0:
 		c.rec.Reason, c.rec.Status = reason.FaultInjected, fault.Status
 		c.w.Header().Set("X-Ambassador-Error", reason.FaultInjected.String())

@@ -17,6 +17,7 @@ func (c *call) failed(err error) {
 func (c *call) fail(why reason.Reason, detail string) {
 	c.rec.Reason, c.rec.Detail, c.rec.Status = why, detail, why.Status()
 	if why == reason.ClientAborted {
+		c.rec.Status = 0 // nothing is sent
 		panic(http.ErrAbortHandler)
 	}
 	text := inWords(&c.rec, c.set)
