@@ -30,6 +30,8 @@ type pull struct {
 	duration atomic.Int64
 	success  atomic.Int64
 	input    tap
+	reason   string // why the last round failed
+	changed  bool   // with that round
 
 	mu     sync.Mutex
 	errors map[string]uint64 // by reason
@@ -51,18 +53,36 @@ func (p *pipeline) Pull(ctx context.Context) error {
 	}
 	wg.Wait()
 	away := 0
+	var gone []error // one record for all, as the log holds back what is similar
 	for i, r := range now {
-		if errs[i] != nil {
-			p.env.Log.Warn("source absent", "source", r.config.Name, "error", errs[i])
+		if r.pull == nil {
+			continue
 		}
-		if r.pull != nil && !r.pull.up.Load() {
+		if r.config.Interval == 0 {
+			gone = append(gone, r.pull.news(errs[i], p.env.Log))
+		}
+		if !r.pull.up.Load() {
 			away++
 		}
+	}
+	if err := errors.Join(gone...); err != nil {
+		p.env.Log.Warn("source absent", "error", err)
 	}
 	if away < len(now) {
 		return nil
 	}
 	return errors.Join(append(errs, errAway)...)
+}
+
+// news is what is new about the end of a round: absent is a normal state, and not told at each scrape.
+func (p *pull) news(err error, log *slog.Logger) error {
+	if !p.changed {
+		return nil
+	}
+	if err == nil {
+		log.Info("source back", "source", p.name)
+	}
+	return err
 }
 
 var errAway = errors.New("every source is away")
@@ -83,8 +103,10 @@ func (p *pull) repeat(ctx context.Context, every time.Duration, log *slog.Logger
 		if err == nil {
 			retry.Reset()
 		} else if ctx.Err() == nil {
-			log.Warn("source absent", "source", p.name, "error", err)
 			wait = retry.Next()
+		}
+		if err := p.news(err, log); err != nil && ctx.Err() == nil {
+			log.Warn("source absent", "error", err)
 		}
 		_ = backoff.Sleep(ctx, wait) // the loop looks for the end itself
 	}
@@ -111,6 +133,7 @@ func (p *pull) run(ctx context.Context) (err error) {
 	p.feed.Commit()
 	p.up.Store(err == nil)
 	p.duration.Store(int64(time.Since(begin)))
+	p.reason, p.changed = reason, reason != p.reason
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.why = ""; err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/decode"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/rules"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
 // late is an app that is away for the first pulls, and counts them.
@@ -50,4 +53,31 @@ func TestInterval_IsNotWaitedForByASourceThatIsAway(t *testing.T) {
 			t.Errorf("%d pulls an hour later", app.pulls.Load())
 		}
 	})
+}
+
+func TestSources_ThatAreAbsentAreToldOnceAndAllOfThem(t *testing.T) {
+	var yaml strings.Builder
+	yaml.WriteString("sources:\n")
+	for i := range 8 {
+		fmt.Fprintf(&yaml, "- {name: s%d, json: {url: 'http://%s/'}}\n", i, kittest.FreeAddress(t))
+	}
+	shop := newApp(t, "")
+	admin, _, p := configured(t, yaml.String()+"- {name: shop, json: {url: "+shop.URL+"}}\n")
+	for range 3 {
+		scrape(t, admin)
+	}
+	shop.say("{}")
+	scrape(t, admin)
+	text := p.Stderr.String()
+	for i := range 8 {
+		if n := strings.Count(text, fmt.Sprintf("pull s%d: ", i)); n != 1 {
+			t.Errorf("s%d is named %d times", i, n)
+		}
+	}
+	if strings.Count(text, "pull shop: get document: 500") != 1 || strings.Count(text, `msg="source back" source=shop`) != 1 {
+		t.Error("shop is not told twice, gone and back")
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
 }
