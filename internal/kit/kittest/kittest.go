@@ -103,13 +103,20 @@ func FreeAddress(t testing.TB) string {
 // FreePort is the port of a FreeAddress.
 func FreePort(t testing.TB) string { return port(FreeAddress(t)) }
 
+// given are the ports that this process has been told of: a test asks for several before anything listens on the first.
+var given sync.Map
+
 // freeAddress keeps below the ports that the kernel gives to outgoing connections: one of those would take it meanwhile.
 func freeAddress() string {
 	const first, end = 20000, 32000
 	var err error
-	for range 100 {
+	for try := range 100 {
+		number := first + rand.IntN(end-first)
+		if _, twice := given.LoadOrStore(number, true); twice && try < 50 {
+			continue // after that, a run of thousands of tests has had them all
+		}
 		var l net.Listener
-		if l, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+rand.IntN(end-first))); err == nil {
+		if l, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(number)); err == nil {
 			defer l.Close()
 			return l.Addr().String()
 		}
