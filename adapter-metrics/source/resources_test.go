@@ -178,3 +178,26 @@ func TestResources_OfAVolumeThatIsNotThereNameItOnceAndAreAbsentWithoutAnythingE
 		t.Errorf("named %d times:\n%s", n, seen)
 	}
 }
+
+func TestResources_CountAVolumeWhoseLostAndFoundOnlyRootMayRead(t *testing.T) {
+	root := t.TempDir()
+	lost := filepath.Join(root, "lost+found")
+	for _, dir := range []string{lost, filepath.Join(root, "a", "lost+found")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	denied := &os.PathError{Op: "open", Path: lost, Err: os.ErrPermission}
+	if !foreign(root+"/", lost, denied) || foreign(root, lost, nil) || foreign(root, filepath.Join(root, "a", "lost+found"), denied) {
+		t.Error("lost+found of the volume, and nothing else, is the file system's own")
+	}
+	if os.Getuid() == 0 {
+		return // root may read it
+	}
+	if err := os.Chmod(lost, 0); err != nil {
+		t.Fatal(err)
+	}
+	if use := count(t.Context(), root, 100); !use.ok || use.files != 4 {
+		t.Errorf("%+v", use)
+	}
+}

@@ -47,14 +47,23 @@ func (r *Resources) volume(ctx context.Context, out *lines, path string) error {
 	return nil
 }
 
+// foreign reports whether what cannot be read is the file system's own and not the app's: on ext4, which most volumes are, only
+// root may look into lost+found.
+func foreign(root, path string, err error) bool {
+	return errors.Is(err, fs.ErrPermission) && path == filepath.Join(root, "lost+found")
+}
+
 // count adds up the blocks under a path as du does: hard links once, other file systems not at all.
 func count(ctx context.Context, root string, budget int) diskUse {
 	use := diskUse{at: time.Now()}
 	linked := map[fileID]bool{}
 	device, entries := uint64(0), 0
-	err := filepath.WalkDir(root, func(_ string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if entries++; entries > budget {
 			return errBudget
+		}
+		if foreign(root, path, err) {
+			return filepath.SkipDir
 		}
 		if err == nil {
 			err = ctx.Err()
