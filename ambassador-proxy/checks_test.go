@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,4 +84,28 @@ func waitEndpoints(t *testing.T, admin, state string, n int) {
 		}
 		return false
 	}, fmt.Sprintf("%d endpoints %s", n, state))
+}
+
+func TestActiveChecks_LeaveNoConnectionsBehind(t *testing.T) {
+	for scheme, h2 := range map[string]bool{"http": false, "h2c": true} {
+		var asked, open atomic.Int64
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+		s.Config.Protocols = &http.Protocols{}
+		s.Config.Protocols.SetHTTP1(!h2)
+		s.Config.Protocols.SetUnencryptedHTTP2(h2)
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Add(-1)
+			}
+		}
+		s.Start()
+		t.Cleanup(s.Close)
+		configured(t, fmt.Sprintf("listeners: [{address: %q, to: a}]\nupstreams: {a: {url: %q, health: {path: /, interval: 20ms}}}\n",
+			kittest.FreeAddress(t), scheme+strings.TrimPrefix(s.URL, "http")))
+		kittest.Eventually(t, 10*time.Second, func() bool { return asked.Load() >= 10 }, "ten checks by "+scheme)
+		kittest.Eventually(t, 5*time.Second, func() bool { return open.Load() <= 1 }, "the end of the connections of checks by "+scheme)
+	}
 }

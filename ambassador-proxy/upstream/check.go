@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/pod-helpers/pod-helpers/ambassador-proxy/http2/client"
 )
 
 // check asks every endpoint at intervals whether it is well.
@@ -47,11 +50,11 @@ func (e *Endpoint) check(ctx context.Context) error {
 	case h.GRPC:
 		return e.checkGRPC(ctx)
 	case h.Path != "":
-		response, err := e.ask(ctx, http.MethodGet, h.Path, nil, nil)
+		response, end, err := e.ask(ctx, http.MethodGet, h.Path, nil, nil)
 		if err != nil {
 			return err
 		}
-		defer response.Body.Close()
+		defer end()
 		if response.StatusCode < 200 || response.StatusCode >= 400 {
 			return errors.New("answered " + response.Status)
 		}
@@ -64,18 +67,51 @@ func (e *Endpoint) check(ctx context.Context) error {
 	return c.Close()
 }
 
-func (e *Endpoint) ask(ctx context.Context, method, path string, body io.Reader, header http.Header) (*http.Response, error) {
+// ask sends a request on a connection of its own, which end closes: a check depends on none that requests use, and adds none.
+func (e *Endpoint) ask(ctx context.Context, method, path string, body io.Reader, header http.Header) (response *http.Response, end func(), err error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://endpoint", body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if header != nil {
 		r.Header = header
 	}
 	r.URL = &url.URL{Scheme: "http", Host: "endpoint", Opaque: path}
 	r.Host = e.up.target.HostField()
-	response, _, err := e.RoundTrip(r, true)
-	return response, err
+	nc, err := e.clients.connect(ctx, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	var hangUp func()
+	if e.clients.speaksHTTP2(nc) {
+		response, hangUp, err = askHTTP2(nc, r, e.clients.scheme())
+	} else {
+		response, hangUp, err = e.clients.singles.ask(nc, r)
+	}
+	if err != nil {
+		hangUp()
+		return nil, nil, err
+	}
+	return response, func() { response.Body.Close(); hangUp() }, nil
+}
+
+func askHTTP2(nc net.Conn, r *http.Request, scheme string) (response *http.Response, end func(), err error) {
+	x, conn := client.NewExchange(r, scheme), client.New(nc, liveness)
+	stream := conn.Open(&x.Request)
+	if stream == nil {
+		return nil, conn.Close, endedAtOnce(conn.Err())
+	}
+	response, err = x.Response(stream)
+	return response, conn.Close, err
+}
+
+func (s *singles) ask(nc net.Conn, r *http.Request) (response *http.Response, end func(), err error) {
+	conn, err := s.transport.NewClientConn(context.WithValue(r.Context(), wireKey{}, nc), "http", "endpoint:80")
+	if err != nil {
+		return nil, func() { nc.Close() }, err
+	}
+	response, err = conn.RoundTrip(r)
+	return response, func() { conn.Close() }, err
 }
 
 const servingStatus = 1 // grpc.health.v1.HealthCheckResponse.SERVING
@@ -83,12 +119,12 @@ const servingStatus = 1 // grpc.health.v1.HealthCheckResponse.SERVING
 // checkGRPC calls grpc.health.v1.Health/Check for the whole server. The messages are small enough to write by hand.
 func (e *Endpoint) checkGRPC(ctx context.Context) error {
 	empty := bytes.NewReader(make([]byte, 5)) // no compression, length 0: an empty HealthCheckRequest
-	response, err := e.ask(ctx, http.MethodPost, "/grpc.health.v1.Health/Check", empty,
+	response, end, err := e.ask(ctx, http.MethodPost, "/grpc.health.v1.Health/Check", empty,
 		http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}})
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer end()
 	message, err := io.ReadAll(io.LimitReader(response.Body, 1024))
 	if err != nil {
 		return err
