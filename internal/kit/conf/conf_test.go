@@ -41,6 +41,12 @@ func TestValues_ReadBackWhatTheyWrite(t *testing.T) {
 	}
 }
 
+func TestDuration_KeepsItsUnitInJSON(t *testing.T) {
+	if j, err := json.Marshal(Duration(25 * time.Second)); err != nil || string(j) != `"25s"` {
+		t.Errorf("%s %v", j, err)
+	}
+}
+
 func TestValues_RefuseWhatTheyCannotMean(t *testing.T) {
 	for _, text := range []string{"5", "soon", "", "-"} {
 		if d, err := ParseDuration(text); err == nil {
@@ -73,7 +79,8 @@ func TestNearest_ForgivesCaseDashesAndOneSlip(t *testing.T) {
 func TestSecret_NeverPrintsWhateverPrintsIt(t *testing.T) {
 	s := struct{ Password Secret }{"hunter2"}
 	y, _ := yaml.Dump(&s)
-	for _, printed := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s.Password, s.Password), string(y)} {
+	j, _ := json.Marshal(s)
+	for _, printed := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q", s, s, s, s.Password, s.Password), string(y), string(j)} {
 		if strings.Contains(printed, "hunter2") {
 			t.Errorf("printed: %s", printed)
 		}

@@ -30,6 +30,9 @@ func (s Secret) GoString() string { return s.String() }
 // MarshalYAML hides the credential.
 func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
 
+// MarshalText hides the credential in JSON, that of the log too.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // UnmarshalYAML refuses the printed form of a secret: somebody pasted the output of check.
 func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode {

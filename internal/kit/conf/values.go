@@ -40,6 +40,9 @@ func (d Duration) String() string {
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error { return unmarshal(n, d, ParseDuration) }
 func (d Duration) MarshalYAML() (any, error)         { return d.String(), nil }
 
+// MarshalText keeps the unit in a log of JSON.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // JSONSchema describes the YAML form.
 func (Duration) JSONSchema() map[string]any {
 	return pattern(`^-?([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`, "5s")

@@ -56,7 +56,7 @@ func (w *Watcher) Run(ctx context.Context, log *slog.Logger, changed func()) {
 	var errs chan error
 	n, err := fsnotify.NewWatcher()
 	if err != nil {
-		log.Warn("file notification not available, polling", "error", err, "every", poll)
+		log.Warn("file notification not available, polling", "error", err, "every", poll.String())
 	} else {
 		defer n.Close()
 		w.arm(n)
