@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -39,6 +41,20 @@ func readme(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func TestConnections_OfEveryVersionAreIdleBetweenRequests(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		s := server(t, http.HandlerFunc(echo), false, h2)
+		address, admin, _ := proxied(t, map[bool]string{false: "http", true: "h2c"}[h2]+strings.TrimPrefix(s.URL, "http"))
+		for _, app := range []bool{false, true} {
+			do(t, client(t, app), "GET", "http://"+address+"/", "")
+		}
+		kittest.Eventually(t, 5*time.Second, func() bool {
+			_, metrics := kittest.Get("http://" + admin + "/metrics")
+			return strings.Contains(metrics, `side="upstream",state="idle",upstream="127.0.0.1"} 1`) && strings.Contains(metrics, `side="upstream",state="active",upstream="127.0.0.1"} 0`)
+		}, fmt.Sprint("one idle connection, h2 ", h2))
+	}
 }
 
 func TestREADME_TellsOfEveryMetric(t *testing.T) {

@@ -265,13 +265,19 @@ func (c *clients) kill() {
 	c.singles.kill()
 }
 
-func (c *clients) count() (open int) {
+// counts are the open connections and those of them that are idle.
+func (c *clients) counts() (open, idle int) {
+	now := time.Now()
+	open, idle = c.singles.counts()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, conn := range c.shared {
-		if conn.Err() == nil {
-			open++
+		if conn.Err() != nil {
+			continue
+		}
+		if open++; conn.Idle(now) > 0 {
+			idle++
 		}
 	}
-	c.mu.Unlock()
-	return open + c.singles.count()
+	return open, idle
 }

@@ -158,13 +158,16 @@ func (s *singles) kill() {
 	s.all = nil
 }
 
-func (s *singles) count() (open int) {
+func (s *singles) counts() (open, idle int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, conn := range s.all {
-		if conn.Err() == nil {
-			open++
+		if conn.Err() != nil {
+			continue
+		}
+		if open++; conn.InFlight() == 0 {
+			idle++
 		}
 	}
-	return open
+	return open, idle
 }

@@ -99,8 +99,8 @@ func (u *Upstream) Facts(now time.Time) Facts {
 		f.States[e.State()]++
 		good, bad := e.Recent(now)
 		f.Good, f.Bad = f.Good+good, f.Bad+bad
-		open, idle := e.pool.counts()
-		f.Open += open + e.clients.count()
+		open, idle := e.counts()
+		f.Open += open
 		f.Idle += idle
 	}
 	return f
@@ -108,8 +108,15 @@ func (u *Upstream) Facts(now time.Time) Facts {
 
 // Connections are the endpoint's open connections.
 func (e *Endpoint) Connections() int {
-	open, _ := e.pool.counts()
-	return open + e.clients.count()
+	open, _ := e.counts()
+	return open
+}
+
+// counts are the open connections and those of them that are idle.
+func (e *Endpoint) counts() (open, idle int) {
+	open, idle = e.pool.counts()
+	more, resting := e.clients.counts()
+	return open + more, idle + resting
 }
 
 // quantiles keeps the latest latencies in a ring, for hedging and for the status page.
