@@ -84,6 +84,9 @@ func toyMain() {
 			f.Words("pet", "a pet's name", func(names []string) error {
 				c.Pets = nil
 				for _, n := range names {
+					if strings.Contains(n, "!") {
+						return fmt.Errorf("%q is no name", n)
+					}
 					c.Pets = append(c.Pets, toyPet{Name: n})
 				}
 				return nil

@@ -176,9 +176,26 @@ func (f *Flags) apply(prefix string, fromEnv, fromArgs map[string][]string, p *P
 			continue
 		}
 		if err := fl.set(values); err != nil {
-			p.Add(label, err.Error(), "")
+			for _, wrong := range fl.mistakes(values, err) {
+				p.Add(label, wrong.Error(), "")
+			}
 		}
 	}
+}
+
+// mistakes are those of each value that is wrong by itself, where set has stopped at the first.
+func (fl *flag) mistakes(values []string, err error) (all []error) {
+	if fl.repeatable {
+		for _, v := range values {
+			if wrong := fl.set([]string{v}); wrong != nil {
+				all = append(all, wrong)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return []error{err}
+	}
+	return all
 }
 
 // complete lets a configuration fill what depends on other values, before it is validated.
