@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,10 +101,26 @@ func (l allowed) inRange(ip netip.Addr, port uint16) bool {
 	return false
 }
 
-// internal are addresses that a name of the internet has no business with: loopback, link-local (cloud metadata among
-// them), private, shared (RFC 6598), unspecified, multicast.
+// internal are addresses that a name of the internet has no business with: loopback, link-local (cloud metadata among them),
+// private, unspecified, multicast, and those of inside.
 func internal(ip netip.Addr) bool {
-	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || ip.IsUnspecified() || ip.IsMulticast() ||
-		netip.MustParsePrefix("100.64.0.0/10").Contains(ip) || netip.MustParsePrefix("0.0.0.0/8").Contains(ip) ||
-		netip.MustParsePrefix("64:ff9b::/96").Contains(ip) || ip.Zone() != ""
+	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" ||
+		slices.ContainsFunc(inside, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// inside are the other ranges of the IANA's special-purpose registries (RFC 6890) that may lead to where private ones lead, and
+// the metadata service of Azure. It is never written.
+var inside = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),    // shared by carriers, and by some clouds' services (RFC 6598)
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure
+	netip.MustParsePrefix("192.0.0.0/24"),     // of protocols; Oracle's metadata
+	netip.MustParsePrefix("198.18.0.0/15"),    // of benchmarks (RFC 2544)
+	netip.MustParsePrefix("240.0.0.0/4"),      // reserved, and the broadcast address
+	netip.MustParsePrefix("::/96"),            // IPv4-compatible
+	netip.MustParsePrefix("64:ff9b::/96"),     // to IPv4 by a gateway: any of the above (RFC 6052)
+	netip.MustParsePrefix("64:ff9b:1::/48"),   // (RFC 8215)
+	netip.MustParsePrefix("2001::/32"),        // Teredo
+	netip.MustParsePrefix("2002::/16"),        // 6to4
+	netip.MustParsePrefix("fec0::/10"),        // site-local
 }

@@ -62,7 +62,8 @@ func TestDial_RefusesWhatIsInsideUnlessItIsAllowedByAddress(t *testing.T) {
 }
 
 func TestInternal_CoversMetadataAndPrivateRanges(t *testing.T) {
-	for _, ip := range []string{"127.0.0.1", "::1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "0.0.0.0", "64:ff9b::a9fe:a9fe"} {
+	for _, ip := range []string{"127.0.0.1", "::1", "169.254.169.254", "fe80::1", "fd00:ec2::254", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "0.0.0.0", "64:ff9b::a9fe:a9fe",
+		"64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:1::1", "::7f00:1", "fec0::1", "168.63.129.16", "192.0.0.192", "198.18.0.1", "240.0.0.1", "255.255.255.255"} {
 		if !internal(netip.MustParseAddr(ip)) {
 			t.Errorf("%s counts as outside", ip)
 		}
