@@ -68,7 +68,15 @@ func (s *toy) Drain(ctx context.Context, quiet time.Duration) error {
 	}
 	return life.WaitQuiet(ctx, quiet, func() time.Time { return last })
 }
-func (s *toy) Close() error          { return nil }
+func (s *toy) Close() error {
+	if c := s.config.Load(); c.Greeting == "late" {
+		if r, err := http.Post("http://"+c.AdminAddress+"/-/reload", "", nil); err == nil {
+			defer r.Body.Close()
+			fmt.Fprintln(os.Stderr, "reload while closing:", r.StatusCode)
+		}
+	}
+	return nil
+}
 func (s *toy) Done() <-chan struct{} { return nil }
 func (s *toy) Err() error            { return nil }
 func (s *toy) Status() admin.Status {

@@ -47,6 +47,14 @@ func TestSignals_AreHeardWhileAReloadTakesItsTime(t *testing.T) {
 	}
 }
 
+func TestReload_IsRefusedWhenTheServiceCloses(t *testing.T) {
+	p, _ := startToy(t, nil, "--greeting", "late", "--drain-quiet", "10ms")
+	p.Signal(syscall.SIGTERM)
+	if code := p.Wait(5 * time.Second); code != 0 || !strings.Contains(p.Stderr.String(), "reload while closing: 422") {
+		t.Errorf("exit code %d:\n%s", code, p.Stderr)
+	}
+}
+
 func TestConfig_OfAPipeIsReadOnceAndKept(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "config")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

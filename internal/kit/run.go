@@ -78,6 +78,7 @@ type runner[C any] struct {
 	draining bool
 
 	reloading sync.Mutex
+	closed    bool // guarded by reloading
 	reloadOK  prometheus.Gauge
 	reloadAt  prometheus.Gauge
 
@@ -211,6 +212,9 @@ func (r *runner[C]) end(ctx context.Context, service Service[C], signals <-chan 
 			told = true // the kubelet's, behind a preStop hook that has said quit
 		}
 	}
+	r.reloading.Lock()
+	r.closed = true // the admin server and the watch outlive the service, which must not be started again
+	r.reloading.Unlock()
 	return errors.Join(service.Err(), err, service.Close())
 }
 
@@ -258,6 +262,9 @@ func (r *runner[C]) reload(ctx context.Context) error {
 	r.mu.Unlock()
 	if service == nil {
 		return errors.New("not started yet")
+	}
+	if r.closed {
+		return errors.New("ended already")
 	}
 	var loaded *conf.Loaded[C]
 	err := fmt.Errorf("read %s: it can be read only once", r.file)
