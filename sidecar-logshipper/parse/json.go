@@ -27,7 +27,7 @@ func parseJSON(r *record.Record, _ *clock) bool {
 		if !ok {
 			return false
 		}
-		r.Add(string(name), value, kind)
+		r.AddNamed(name, value, kind)
 		switch {
 		case s.take(','):
 		case s.take('}'):
@@ -79,27 +79,68 @@ func (s *scanner) value(r *record.Record) (v []byte, kind record.Kind, ok bool) 
 		if !s.skipNested() {
 			return nil, 0, false
 		}
+		v = s.b[start:s.i]
+		return v, record.JSON, json.Valid(v)
 	default:
-		s.kind = s.literal()
+		s.skipLiteral()
+		v = s.b[start:s.i]
+		s.kind, ok = literal(v)
+		return v, s.kind, ok
 	}
-	v = s.b[start:s.i]
-	return v, s.kind, json.Valid(v)
 }
 
-// literal skips a number, true, false or null; what it skips may be none of them.
-func (s *scanner) literal() record.Kind {
-	c := s.b[s.i]
-	for s.i < len(s.b) && !bytes.ContainsRune([]byte(",}] \t\r\n"), rune(s.b[s.i])) {
-		s.i++
+// skipLiteral goes behind what may be a number, true, false or null.
+func (s *scanner) skipLiteral() {
+	for ; s.i < len(s.b); s.i++ {
+		switch s.b[s.i] {
+		case ',', '}', ']', ' ', '\t', '\r', '\n':
+			return
+		}
 	}
-	switch c {
-	case 't', 'f':
-		return record.Bool
-	case 'n':
-		return record.Null
-	default:
-		return record.Number
+}
+
+// literal says what v is, if it is one.
+func literal(v []byte) (kind record.Kind, ok bool) {
+	switch string(v) {
+	case "true", "false":
+		return record.Bool, true
+	case "null":
+		return record.Null, true
 	}
+	return record.Number, isNumber(v)
+}
+
+// isNumber says that v is a number (RFC 8259, 6).
+func isNumber(v []byte) bool {
+	v = bytes.TrimPrefix(v, []byte{'-'})
+	n := digits(v)
+	if n == 0 || n > 1 && v[0] == '0' {
+		return false
+	}
+	if v = v[n:]; len(v) > 0 && v[0] == '.' {
+		if n = digits(v[1:]); n == 0 {
+			return false
+		}
+		v = v[1+n:]
+	}
+	if len(v) == 0 {
+		return true
+	}
+	if v[0]|0x20 != 'e' {
+		return false
+	}
+	if v = v[1:]; len(v) > 0 && (v[0] == '+' || v[0] == '-') {
+		v = v[1:]
+	}
+	return len(v) > 0 && digits(v) == len(v)
+}
+
+// digits is how many v begins with.
+func digits(v []byte) (n int) {
+	for n < len(v) && v[n] >= '0' && v[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 // skipNested goes behind the bracket that closes the one at i.
@@ -114,7 +155,7 @@ func (s *scanner) skipNested() bool {
 				return true
 			}
 		case '"':
-			end := stringEnd(s.b, s.i+1)
+			end, _, _ := stringEnd(s.b, s.i+1)
 			if end < 0 {
 				return false
 			}
@@ -124,31 +165,33 @@ func (s *scanner) skipNested() bool {
 	return false
 }
 
-// stringEnd is the index of the quote that closes a string whose text starts at i, -1 when none does.
-func stringEnd(b []byte, i int) int {
-	for i < len(b) {
-		n := bytes.IndexAny(b[i:], `"\`)
-		if n < 0 {
-			return -1
+// stringEnd is the index of the quote that closes a string whose text starts at i, -1 when none does, and whether there are
+// backslashes and control bytes before it.
+func stringEnd(b []byte, i int) (end int, escaped, control bool) {
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			return i, escaped, control
+		case c == '\\':
+			escaped = true
+			i++
+		case c < ' ':
+			control = true
 		}
-		if b[i+n] == '"' {
-			return i + n
-		}
-		i += n + 2
 	}
-	return -1
+	return -1, escaped, control
 }
 
 func (s *scanner) text(r *record.Record) ([]byte, bool) {
 	start := s.i + 1
-	end := stringEnd(s.b, start)
-	if end < 0 {
+	end, escaped, control := stringEnd(s.b, start)
+	if end < 0 || control {
 		return nil, false
 	}
 	s.i = end + 1
 	raw := s.b[start:end]
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw, !bytes.ContainsFunc(raw, func(c rune) bool { return c < ' ' })
+	if !escaped {
+		return raw, true
 	}
 	ok := true
 	v := r.Scratch(func(dst []byte) []byte { dst, ok = unescape(dst, raw); return dst })

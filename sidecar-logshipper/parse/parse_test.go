@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -183,6 +184,53 @@ func TestNew_NothingIsParsedUnlessSomebodyAsks(t *testing.T) {
 		if err != nil || framer != nil || (stage != nil) != want {
 			t.Errorf("format %q: framer %v, stage %v, %v", format, framer, stage, err)
 		}
+	}
+}
+
+func TestNumber_IsWhatJSONTakesForOne(t *testing.T) {
+	const most = 6
+	var try func(text []byte)
+	try = func(text []byte) {
+		if want := json.Valid(text); isNumber(text) != want {
+			t.Errorf("%q is a number: %v, want %v", text, !want, want)
+		}
+		if len(text) < most {
+			for _, c := range []byte("-+01.eE") {
+				try(append(text, c))
+			}
+		}
+	}
+	try(make([]byte, 0, most))
+}
+
+func TestJSON_ARecordCostsNoAllocationForItsNames(t *testing.T) {
+	_, stage, err := New(Config{Format: "json"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := []byte(`{"ts":"2026-11-24T09:26:40.123Z","level":"info","msg":"an order was \"placed\"","user":"a","status":200,"ms":1.5,"ok":true,"none":null}`)
+	r, chunk := &record.Record{}, &record.Chunk{Source: &record.Source{}, Data: line}
+	if n := testing.AllocsPerRun(100, func() { r.Reset(chunk, 0, len(line)); stage.Apply(r) }); n > 2 {
+		t.Errorf("%v allocations, want at most 2: for the time and the level", n)
+	}
+	if len(r.Fields) != 5 || r.Fields[0].Name != "user" {
+		t.Errorf("got %v", r.Fields)
+	}
+}
+
+// BenchmarkJSON guards what a record costs where its fields are wanted, in bytes of input.
+func BenchmarkJSON(b *testing.B) {
+	_, stage, err := New(Config{Format: "json"}, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := []byte(`{"ts":"2026-11-24T09:26:40.123Z","level":"info","msg":"request handled","path":"/api/v1/items","status":200,"duration_ms":12.7,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","ctx":{"ip":"10.0.1.2"}}`)
+	r, chunk := &record.Record{}, &record.Chunk{Source: &record.Source{}, Data: line}
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset(chunk, 0, len(line))
+		stage.Apply(r)
 	}
 }
 

@@ -64,7 +64,7 @@ func structured(r *record.Record, b []byte) (rest []byte, ok bool) {
 		b = b[n:]
 		for len(b) > 0 && b[0] == ' ' {
 			name, after, found := bytes.Cut(b[1:], []byte(`="`))
-			end := stringEnd(after, 0)
+			end, _, _ := stringEnd(after, 0)
 			if !found || end < 0 {
 				return b, false
 			}

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -47,17 +46,17 @@ func parseLogfmt(r *record.Record, _ *clock) bool {
 		if n < 0 {
 			n = len(b)
 		}
-		name := string(b[:n])
+		name := b[:n]
 		b = b[n:]
 		if len(b) == 0 || b[0] != '=' {
-			r.Add(name, []byte("true"), record.Bool)
+			r.AddNamed(name, []byte("true"), record.Bool)
 			continue
 		}
 		value, kind, rest, ok := logfmtValue(r, b[1:])
 		if !ok {
 			return false
 		}
-		r.Add(name, value, kind)
+		r.AddNamed(name, value, kind)
 		b = rest
 	}
 }
@@ -82,7 +81,7 @@ func literalKind(v []byte) record.Kind {
 		return record.String
 	case string(v) == "true", string(v) == "false":
 		return record.Bool
-	case (v[0] == '-' || v[0] >= '0' && v[0] <= '9') && json.Valid(v):
+	case (v[0] == '-' || v[0] >= '0' && v[0] <= '9') && isNumber(v):
 		return record.Number
 	default:
 		return record.String
@@ -142,7 +141,7 @@ func quoted(b []byte) (text, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '"' {
 		return nil, b, false
 	}
-	end := stringEnd(b, 1)
+	end, _, _ := stringEnd(b, 1)
 	if end < 0 {
 		return nil, b, false
 	}

@@ -43,6 +43,8 @@ type Record struct {
 	Fields []Field
 
 	scratch []byte
+	names   []string // of the fields of records before, in their order
+	named   int      // how many fields were added by AddNamed
 }
 
 // Reset makes r the record at c.Data[start:end], unparsed: Message is Raw and there are no fields.
@@ -57,6 +59,7 @@ func (r *Record) Reset(c *Chunk, start, end int) {
 		Message:   raw,
 		Fields:    r.Fields[:0],
 		scratch:   r.scratch[:0],
+		names:     r.names,
 	}
 }
 
@@ -66,6 +69,27 @@ func (r *Record) ID() EventID { return r.Source.ID(r.Offset) }
 // Add appends a field.
 func (r *Record) Add(name string, value []byte, kind Kind) {
 	r.Fields = append(r.Fields, Field{Name: name, Value: value, Kind: kind})
+}
+
+// mostNames of a record are remembered.
+const mostNames = 64
+
+// AddNamed is Add for a name that is part of the record's bytes. The records of a file mostly have the same names in the same
+// order, so it is copied only where it is another one than that of the record before.
+func (r *Record) AddNamed(name, value []byte, kind Kind) {
+	i := r.named
+	r.named++
+	if i < len(r.names) && r.names[i] == string(name) {
+		r.Add(r.names[i], value, kind)
+		return
+	}
+	text := string(name)
+	if i < len(r.names) {
+		r.names[i] = text
+	} else if i < mostNames {
+		r.names = append(r.names, text)
+	}
+	r.Add(text, value, kind)
 }
 
 // Field finds a field by its name, nil when there is none. The pointer is valid until the next Add.

@@ -2,6 +2,8 @@ package record
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -101,5 +103,37 @@ func TestRecord_RemoveKeepsTheOrder(t *testing.T) {
 	r.Remove("b")
 	if len(r.Fields) != 2 || r.Fields[0].Name != "a" || r.Fields[1].Name != "c" || r.Field("b") != nil {
 		t.Errorf("fields are %v", r.Fields)
+	}
+}
+
+func TestAddNamed_GivesEachRecordItsOwnNames(t *testing.T) {
+	c := &Chunk{Source: &Source{}, Data: []byte("x")}
+	var r Record
+	name := make([]byte, 0, 8)
+	var earlier []string
+	for _, names := range [][]string{{"a", "b", "c"}, {"a", "c"}, {"c", "b", "a", "d"}, {"a", "b", "c"}, {}} {
+		r.Reset(c, 0, 1)
+		for _, n := range names {
+			name = append(name[:0], n...) // the bytes of a record are those of the next one later
+			r.AddNamed(name, nil, Null)
+		}
+		for i, n := range names {
+			if r.Fields[i].Name != n {
+				t.Errorf("%v: field %d is called %q", names, i, r.Fields[i].Name)
+			}
+		}
+		if len(r.Fields) > 0 {
+			earlier = append(earlier, r.Fields[0].Name)
+		}
+	}
+	if got := strings.Join(earlier, ""); got != "aaca" {
+		t.Errorf("names of earlier records have become %s", got)
+	}
+	r.Reset(c, 0, 1)
+	for i := range 1000 {
+		r.AddNamed([]byte(strconv.Itoa(i)), nil, Null)
+	}
+	if len(r.names) > mostNames || r.Fields[999].Name != "999" {
+		t.Errorf("%d names are kept, the last field is %q", len(r.names), r.Fields[999].Name)
 	}
 }

@@ -11,7 +11,7 @@ import (
 func preset(name string) finder {
 	switch name {
 	case "card":
-		return findCards
+		return newCardFinder()
 	case "bearer":
 		return expression(regexp.MustCompile(`(?i)\bbearer[\s:=]+([A-Za-z0-9\-._~+/]{8,}=*)`), []byte("earer"))
 	case "basic":
@@ -39,9 +39,12 @@ func preset(name string) finder {
 // literal, in which letters are compared without case.
 func expression(re *regexp.Regexp, literal []byte) finder {
 	group := min(re.NumSubexp(), 1)
-	upper := bytes.ToUpper(literal)
+	contains, lower := containsFold, bytes.ToLower(literal)
+	if bytes.Equal(lower, bytes.ToUpper(literal)) {
+		contains = bytes.Contains
+	}
 	return func(spans []span, text []byte) []span {
-		if literal != nil && !bytes.Contains(text, literal) && !bytes.Contains(text, upper) && !bytes.Contains(bytes.ToLower(text), bytes.ToLower(literal)) {
+		if literal != nil && !contains(text, lower) {
 			return spans
 		}
 		for _, m := range re.FindAllSubmatchIndex(text, -1) {
@@ -51,6 +54,27 @@ func expression(re *regexp.Regexp, literal []byte) finder {
 		}
 		return spans
 	}
+}
+
+// containsFold says that text contains lower, which is not empty, in whatever case its letters are (of ASCII).
+func containsFold(text, lower []byte) bool {
+	for i := 0; i+len(lower) <= len(text); i++ {
+		n := 0
+		for n < len(lower) && toLower(text[i+n]) == lower[n] {
+			n++
+		}
+		if n == len(lower) {
+			return true
+		}
+	}
+	return false
+}
+
+func toLower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
 }
 
 // digits are a run of digits with single separators in it: what may hold a card number.
@@ -63,23 +87,26 @@ type digits struct {
 // The lengths of card numbers (ISO/IEC 7812-1).
 const minCard, maxCard = 13, 19
 
-// findCards finds card numbers: 13 to 19 digits that start with an industry digit of payment cards and pass the Luhn check.
+// newCardFinder finds card numbers: 13 to 19 digits that start with an industry digit of payment cards and pass the Luhn check.
 // Digits of any script count, and so do numbers that are split by spaces, dashes, dots and invisible characters.
-func findCards(spans []span, text []byte) []span {
-	for i := 0; i < len(text); {
-		if c := text[i]; c < utf8.RuneSelf && (c < '0' || c > '9') {
-			i++
-			continue
+func newCardFinder() finder {
+	var run digits
+	return func(spans []span, text []byte) []span {
+		for i := 0; i < len(text); {
+			if c := text[i]; c < utf8.RuneSelf && (c < '0' || c > '9') {
+				i++
+				continue
+			}
+			i = run.read(text, i)
+			spans = run.cards(spans)
 		}
-		var run digits
-		i = run.read(text, i)
-		spans = run.cards(spans)
+		return spans
 	}
-	return spans
 }
 
 // read reads a run that starts at i and returns where to go on.
 func (d *digits) read(text []byte, i int) int {
+	d.values, d.at, d.groups = d.values[:0], d.at[:0], d.groups[:0]
 	separators, split := 0, true
 	for i < len(text) {
 		r, size := utf8.DecodeRune(text[i:])
