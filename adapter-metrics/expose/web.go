@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/net/netutil"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
 )
 
 // web guards a listener by a web configuration. Its files are looked at by each new connection and each request, as
@@ -165,7 +166,7 @@ func Listen(ctx context.Context, address, webConfig string, h http.Handler, log 
 	mux.Handle("GET /metrics", h)
 	l := &Listener{http: &http.Server{
 		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnState: admin.Crowd(maxScrapers), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
 	var guarded *web
 	var err error
@@ -178,7 +179,6 @@ func Listen(ctx context.Context, address, webConfig string, h http.Handler, log 
 	if l.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address); err != nil {
 		return nil, err
 	}
-	l.Listener = netutil.LimitListener(l.Listener, maxScrapers)
 	if guarded != nil && guarded.now.tls != nil {
 		l.Listener = tls.NewListener(l.Listener, &tls.Config{
 			MinVersion:         tls.VersionTLS12, // what counts comes with the handshake

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -197,5 +198,25 @@ func TestCheckWebConfig_NamesWhatIsWrong(t *testing.T) {
 	p := &conf.Problems{}
 	if expose.CheckWebConfig(filepath.Join(s.dir, "web.yml"), p); p.Err() != nil {
 		t.Error(p.Err())
+	}
+}
+
+func TestListener_AnswersThoughOthersHoldEveryConnection(t *testing.T) {
+	s := newSite(t, "basic_auth_users:\n  prom: "+hashed(t, "right")+"\n", func(*site) {})
+	for range 64 { // as many as it has
+		c, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 512)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, _, err := s.ask("http", "prom", "right"); status != 200 {
+		t.Errorf("%d, %v", status, err)
 	}
 }

@@ -7,14 +7,16 @@ import (
 	"sync"
 )
 
-// crowd bounds the connections. One too many takes the place of the one that has been silent for longest, so that whoever
-// holds all of them open cannot keep the kubelet's probe waiting until it kills the helper.
+// Crowd is a ConnState of an http.Server that bounds its connections to most. One too many takes the place of the one that has
+// been silent for longest, so that whoever holds all of them open cannot keep a probe or a scrape waiting.
+func Crowd(most int) func(net.Conn, http.ConnState) { return (&crowd{most: most}).note }
+
 type crowd struct {
+	most  int
 	mu    sync.Mutex
 	conns []net.Conn // longest silent first
 }
 
-// note is an http.Server's ConnState.
 func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -25,7 +27,7 @@ func (c *crowd) note(conn net.Conn, state http.ConnState) {
 	if state == http.StateNew || state == http.StateActive {
 		c.conns = append(c.conns, conn)
 	}
-	if len(c.conns) > maxConnections {
+	if len(c.conns) > c.most {
 		_ = c.conns[0].Close()
 		c.conns = slices.Delete(c.conns, 0, 1)
 	}

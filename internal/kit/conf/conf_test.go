@@ -222,3 +222,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestDump_HidesWhatAQueryCallsSecret(t *testing.T) {
+	for _, c := range []struct{ url, want string }{
+		{"http://127.0.0.1:1/?token=hunter2", "http://127.0.0.1:1/?token=xxxxx"},
+		{"http://u:hunter2@h/stats?a=1&API_key=hunter2&b=2#c", "http://u:xxxxx@h/stats?a=1&API_key=xxxxx&b=2#c"},
+		{"http://h/?access_token=hunter2&passwd=hunter2", "http://h/?access_token=xxxxx&passwd=xxxxx"},
+		{"http://h/?sort_key=a&tokens=3&author=b", "http://h/?sort_key=a&tokens=3&author=b"},
+		{"no URL?token=stays", "no URL?token=stays"},
+	} {
+		y, err := Dump(map[string]string{"url": c.url})
+		if got := strings.TrimSpace(strings.TrimPrefix(string(y), "url: ")); err != nil || strings.Trim(got, `"'`) != c.want {
+			t.Errorf("%s is shown as %s, %v", c.url, got, err)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -18,7 +19,7 @@ func Dump(config any) ([]byte, error) {
 }
 
 func redact(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "://") && strings.Contains(n.Value, "@") {
+	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "://") {
 		n.Value = RedactURL(n.Value)
 	}
 	for _, c := range n.Content {
@@ -26,11 +27,18 @@ func redact(n *yaml.Node) {
 	}
 }
 
-// RedactURL hides the password of a URL; text that is none comes back as it is.
+// RedactURL hides the password of a URL, and what its query calls a token, key or the like; text that is none comes back as it
+// is.
 func RedactURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.User == nil {
+	if err != nil {
 		return s
 	}
-	return u.Redacted()
+	if u.User != nil {
+		s = u.Redacted()
+	}
+	return parameter.ReplaceAllString(s, "${1}xxxxx")
 }
+
+// parameter is one of a query that is secret by its name.
+var parameter = regexp.MustCompile(`(?i)([?&][\w.-]*(?:token|secret|passwo?r?d|api[_-]?key|access[_-]?key|signature)=)[^&#]+`)
