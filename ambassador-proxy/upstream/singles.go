@@ -73,7 +73,7 @@ func (s *singles) free() *single {
 	}
 	now := time.Now()
 	for i := len(s.all) - 1; i >= 0; i-- {
-		if conn := s.all[i]; conn.usable(now) && !conn.wire.gone() && conn.Reserve() == nil {
+		if conn := s.all[i]; conn.usable(now) && conn.wire.rests() && conn.Reserve() == nil {
 			return conn
 		}
 	}

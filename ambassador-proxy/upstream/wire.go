@@ -12,6 +12,7 @@ import (
 type counted struct {
 	net.Conn
 	written atomic.Int64
+	waiting atomic.Bool // in a read: net/http has handled all that came before
 	peeker  peek.Peeker
 }
 
@@ -35,8 +36,19 @@ func (c *counted) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// gone reports whether the upstream has closed. Guarded by singles.mu.
-func (c *counted) gone() bool {
-	gone, _ := c.peeker.Look()
-	return gone
+func (c *counted) Read(b []byte) (int, error) {
+	c.waiting.Store(true)
+	n, err := c.Conn.Read(b)
+	c.waiting.Store(false)
+	return n, err
+}
+
+// rests reports whether the connection is open, and nothing has come behind the last answer, which net/http would take for the
+// next one. Guarded by singles.mu.
+func (c *counted) rests() bool {
+	if !c.waiting.Load() {
+		return false
+	}
+	gone, extra := c.peeker.Look()
+	return !gone && !extra
 }
