@@ -13,6 +13,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/sample"
 	"github.com/pod-helpers/pod-helpers/adapter-metrics/series"
 	"github.com/pod-helpers/pod-helpers/internal/kit"
+	"github.com/pod-helpers/pod-helpers/internal/kit/admin"
 )
 
 // explain reads what a source would read from standard input and shows, value by value, which rule it met and what it
@@ -46,11 +47,15 @@ func explain(ctx context.Context, c *config.Config, in kit.Invocation) error {
 	e := &explainer{Walk: set.Walk(), set: set, out: in.Stdout}
 	r.watch, r.pipeline.observe = e, e.mapper
 	failed := r.play(ctx, input)
-	all := fmt.Sprintf("%d values: %d by a rule, %d by their path, %d texts that no rule wants", e.ruled+e.named+e.texts, e.ruled, e.named, e.texts)
+	all := fmt.Sprintf("%s: %d by a rule, %d by their path, %s that no rule wants", admin.Count(e.ruled+e.named+e.texts, "value"), e.ruled, e.named, admin.Count(e.texts, "text"))
 	if d, ok := r.source.decoder.(*decode.Log); ok {
 		all = explainLines(in.Stdout, d, r.source.config.Log, input)
 	}
-	fmt.Fprintf(in.Stdout, "\n# %s\n%s", all, r.page())
+	page := r.page()
+	if failed != nil {
+		page = "" // half a document is never served
+	}
+	fmt.Fprintf(in.Stdout, "\n# %s\n%s", all, page)
 	for _, p := range r.problems() {
 		fmt.Fprintln(in.Stdout, "# problem:", p)
 	}
