@@ -59,6 +59,35 @@ func TestBothEngines_BytesAfterAnAnswerReachNobody(t *testing.T) {
 	}
 }
 
+func TestBothEngines_BytesThatComeLateAfterAnAnswerReachNobody(t *testing.T) {
+	const good, evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	passed, written := make(chan struct{}), make(chan struct{})
+	host := kittest.Serve(t, func(c net.Conn) {
+		for r := bufio.NewReader(c); ; {
+			if _, err := http.ReadRequest(r); err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, good)
+			if _, open := <-passed; !open {
+				return
+			}
+			_, _ = io.WriteString(c, evil)
+			written <- struct{}{}
+		}
+	})
+	t.Cleanup(func() { close(passed) })
+	addresses, _ := bothEngines(t, "http://"+host, "")
+	for engine, address := range addresses {
+		for range 10 {
+			if _, body := do(t, client(t, false), "GET", "http://"+address, ""); body != "good" {
+				t.Fatalf("%s: a request was answered %q", engine, body)
+			}
+			passed <- struct{}{}
+			<-written
+		}
+	}
+}
+
 func TestBothEngines_DropTheAppsCopiesOfInjectedFieldsInEveryForm(t *testing.T) {
 	got := make(chan http.Header, 1)
 	s := server(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }), false, false)

@@ -17,8 +17,6 @@ const (
 	defaultTries  = 2
 	defaultReplay = 64 << 10
 	maxInterim    = 16 // 1xx answers before the final one
-
-	longIdle = 100 * time.Millisecond // an upstream may have ended its side since, and ask would not be told of it
 )
 
 // proxy tries until there is an answer to relay, or a failure to tell.
@@ -140,7 +138,7 @@ func (x *exchange) once(fresh bool) (f failure, stale bool) {
 	u := conn.link
 	u.pool = x.e.buffers
 	x.conn = conn
-	if conn.Reused && (!x.idempotent || x.picked.Sub(conn.Since) > longIdle) && u.dead(true) {
+	if conn.Reused && u.dead(true) { // or what came behind the last answer would be taken for this one
 		x.closeUpstream()
 		return failure{why: reason.UpstreamReset, safe: true}, true
 	}
