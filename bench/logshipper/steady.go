@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,23 +20,27 @@ func steadyTable(o *options) error {
 	fmt.Printf("%d lines a second for %d s (goals: CPU ≤ 1.0 %%, zstd ≤ 1.6 %%; p99 ≤ 210 ms; RSS ≤ 15 MB)\n", steadyRate, o.seconds)
 	fmt.Println("| shipper | CPU, % | p50, ms | p99, ms | RSS, MB |\n| - | - | - | - | - |")
 	for _, c := range o.contenders {
-		for _, compression := range []string{"", "zstd"} {
-			if compression != "" && c.name != "ours" {
+		for _, v := range []struct {
+			compression string
+			idle        int // files beside
+			what        string
+		}{{"", 0, ""}, {"zstd", 0, ", zstd"}, {"", 100, ", beside 100 idle files"}} {
+			if v.compression != "" && c.name != "ours" {
 				continue
 			}
-			line, err := o.steady(c, compression)
+			line, err := o.steady(c, v.compression, v.idle)
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "steady, %s: %v\n", c.name, err)
+				fmt.Fprintf(os.Stderr, "steady, %s%s: %v\n", c.name, v.what, err)
 				continue
 			}
-			fmt.Printf("| %s %s | %s |\n", c.name, compression, line)
+			fmt.Printf("| %s%s | %s |\n", c.name, v.what, line)
 		}
 	}
 	fmt.Println()
 	return nil
 }
 
-func (o *options) steady(c contender, compression string) (string, error) {
+func (o *options) steady(c contender, compression string, idle int) (string, error) {
 	dir, err := os.MkdirTemp(o.dir, "")
 	if err != nil {
 		return "", err
@@ -49,12 +54,19 @@ func (o *options) steady(c contender, compression string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	p, err := start(testCore, c.command(task{glob: path, url: s.URL, format: "ndjson", compression: compression, dir: beside(dir)})...)
+	glob := path
+	if idle > 0 {
+		glob = filepath.Join(dir, "app*.log")
+	}
+	if err := idleFiles(dir, idle, 1); err != nil {
+		return "", err
+	}
+	p, err := start(testCore, c.command(task{glob: glob, url: s.URL, format: "ndjson", compression: compression, dir: beside(dir)})...)
 	if err != nil {
 		return "", err
 	}
 	defer p.stop()
-	const warm = 3 * time.Second
+	const warm = 5 * time.Second // what is idle counts as that by then
 	if err := write(f, warm); err != nil {
 		return "", err
 	}
@@ -94,6 +106,17 @@ func write(f *os.File, d time.Duration) error {
 	return nil
 }
 
+// idleFiles makes n files app000.log and so on with so many lines each.
+func idleFiles(dir string, n, lines int) error {
+	for i := range n {
+		text := strings.Repeat(fmt.Sprintf("2026-11-24T22:15:03.123Z INFO tick %06d queue=007 ok\n", i), lines)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("app%03d.log", i)), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // idleTable: what it costs to follow files that nobody writes to.
 func idleTable(o *options) error {
 	if !o.only.MatchString("idle") {
@@ -128,21 +151,16 @@ func (o *options) idle(c contender, files int) (string, error) {
 	in := inputs()["short"]
 	s := newSink(in.mark)
 	defer s.Close()
-	for i := range files {
-		text := fmt.Sprintf("2026-11-24T22:15:03.123Z INFO tick %06d queue=007 ok\n", i)
-		for range 5 {
-			text += text
-		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("app%03d.log", i)), []byte(text), 0o600); err != nil {
-			return "", err
-		}
+	const lines = 32
+	if err := idleFiles(dir, files, lines); err != nil {
+		return "", err
 	}
 	p, err := start(testCore, c.command(task{glob: filepath.Join(dir, "app*.log"), url: s.URL, format: "ndjson", dir: beside(dir)})...)
 	if err != nil {
 		return "", err
 	}
 	defer p.stop()
-	if err := s.await(32*files, 20*time.Second); err != nil {
+	if err := s.await(lines*files, 20*time.Second); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, tailOf(p.log.String()))
 	}
 	time.Sleep(5 * time.Second) // what follows the delivery: positions, timers
