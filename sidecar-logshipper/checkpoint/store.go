@@ -95,10 +95,11 @@ func (s *Store) Save(state *State) error {
 		return nil
 	}
 	state.Version, state.Saved = Version, time.Now().UTC()
-	b, err := json.MarshalIndent(state, "", " ")
+	b, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
+	b = bytes.ReplaceAll(b, []byte(fileStart), []byte("\n"+fileStart)) // a line for each file; in a string the quotes are escaped
 	name := filepath.Join(s.dir, fileName)
 	if err := writeOver(name+".tmp", b); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
@@ -123,6 +124,9 @@ func turn(name, previous string) [][2]string {
 	}
 	return [][2]string{{previous, name + ".old"}, {name, previous}, publish, {name + ".old", name + ".tmp"}}
 }
+
+// fileStart is how each File begins.
+const fileStart = `{"path":`
 
 // roomStep in bytes is what a file grows by: most states are smaller than the room that the ones before have taken.
 const roomStep = 8 << 10

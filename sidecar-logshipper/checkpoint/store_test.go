@@ -38,6 +38,36 @@ func TestStore_LoadsWhatWasSaved(t *testing.T) {
 	}
 }
 
+func TestStore_SavesALineForEachFileWhateverItsName(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	names := []string{"a.log", `{"path":"b.log"}`, "c\n.log", `\{"path":`}
+	var state State
+	for _, name := range names {
+		state.Files = append(state.Files, File{Path: name, Now: name, Positions: map[string]Position{name: {}}})
+	}
+	state.Outputs = map[string]string{"out": `{"path":1}`}
+	if err := s.Save(&state); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(bytes.TrimRight(text, "\n"), []byte("\n")) + 1; lines != 1+len(names) {
+		t.Errorf("%d lines, want %d:\n%s", lines, 1+len(names), bytes.TrimRight(text, "\n"))
+	}
+	got, err := s.Load()
+	if err != nil || got.Outputs["out"] != `{"path":1}` {
+		t.Fatalf("loaded %+v, %v", got, err)
+	}
+	for i, name := range names {
+		if f := got.Files[i]; f.Path != name || f.Now != name || len(f.Positions) != 1 {
+			t.Errorf("%q came back as %+v", name, f)
+		}
+	}
+}
+
 func TestStore_ATornFileFallsBackToTheOneBefore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
