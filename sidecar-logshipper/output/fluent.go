@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -248,20 +249,21 @@ func (e *packedEvents) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 
 // AppendRecord encodes one parsed record. A label gives way to a field of the same name.
 func (e *packedEvents) AppendRecord(dst []byte, r *record.Record) []byte {
-	dst = appendPackedLength(appendEventTime(dst, r.Time), 0xde, 0)
-	count, members := len(dst)-2, 0
+	k := keys{Message: "message", Level: "level"}
+	dst = append(appendEventTime(dst, r.Time), 0xdf, 0, 0, 0, 0)
+	count, members := len(dst)-4, uint32(0)
 	add := func(name string, f *record.Field) {
 		dst = appendPackedValue(appendPackedString(dst, name), f)
 		members++
 	}
-	add("message", &record.Field{Value: r.Message})
+	if !k.wordless(r) {
+		add(k.Message, &record.Field{Value: r.Message})
+	}
 	if r.Level != "" {
-		add("level", &record.Field{Value: []byte(r.Level)})
+		add(k.Level, &record.Field{Value: []byte(r.Level)})
 	}
 	for i := range r.Fields {
-		if name := r.Fields[i].Name; name != "message" && (name != "level" || r.Level == "") {
-			add(name, &r.Fields[i])
-		}
+		add(k.nameOf(r, r.Fields[i].Name), &r.Fields[i])
 	}
 	if r.Field("file") == nil {
 		add("file", &record.Field{Value: []byte(r.Source.Path)})
@@ -271,6 +273,6 @@ func (e *packedEvents) AppendRecord(dst []byte, r *record.Record) []byte {
 			add(e.labels[i].Name, &e.labels[i])
 		}
 	}
-	dst[count], dst[count+1] = byte(members>>8), byte(members)
+	binary.BigEndian.PutUint32(dst[count:], members)
 	return dst
 }

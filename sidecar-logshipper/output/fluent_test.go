@@ -76,8 +76,8 @@ func unpackValue(r *bufio.Reader) (any, error) {
 		return time.Unix(int64(number(4)), int64(number(4))).UTC(), err
 	case 0xd9, 0xda, 0xdb:
 		return string(text(number(1 << (kind - 0xd9)))), err
-	case 0xde:
-		return unpackMap(r, number(2))
+	case 0xde, 0xdf:
+		return unpackMap(r, number(2<<(kind-0xde)))
 	}
 	return nil, fmt.Errorf("format %#x", kind)
 }

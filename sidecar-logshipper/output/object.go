@@ -2,7 +2,6 @@ package output
 
 import (
 	"bytes"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -31,13 +30,11 @@ func (k *keys) appendObject(dst []byte, r *record.Record) []byte {
 	if k.Level != "" && r.Level != "" {
 		dst = appendQuoted(appendKey(dst, k.Level), r.Level)
 	}
-	if k.Message != "" {
+	if k.Message != "" && !k.wordless(r) {
 		dst = appendQuoted(appendKey(dst, k.Message), r.Message)
 	}
 	for i := range r.Fields {
-		if !k.reserved(r, r.Fields[i].Name) {
-			dst = appendValue(appendKey(dst, r.Fields[i].Name), &r.Fields[i])
-		}
+		dst = appendValue(appendKey(dst, k.nameOf(r, r.Fields[i].Name)), &r.Fields[i])
 	}
 	if k.File != "" && r.Source.Path != "" && r.Field(k.File) == nil {
 		dst = appendQuoted(appendKey(dst, k.File), r.Source.Path)
@@ -65,9 +62,33 @@ func (k *keys) appendTime(dst []byte, nano int64) []byte {
 	return dst
 }
 
-// reserved says whether a field would repeat a key that has been written already.
-func (k *keys) reserved(r *record.Record, name string) bool {
-	return slices.Contains([]string{k.Time, k.ID, k.Message}, name) || r.Level != "" && name == k.Level
+// wordless says that r has a field in the place of its message: one that is no text, which the parser left where it was.
+func (k *keys) wordless(r *record.Record) bool { return r.Message == nil && r.Field(k.Message) != nil }
+
+// nameOf is the name under which a field is written. Where that would repeat a key which has been written already, it gets
+// underscores behind it: the app may call a duration time, or write a time that nobody can read.
+func (k *keys) nameOf(r *record.Record, name string) string {
+	for first := name; k.taken(r, name) || name != first && r.Field(name) != nil; {
+		name += "_"
+	}
+	return name
+}
+
+// taken says whether name is the key of something that every record has.
+func (k *keys) taken(r *record.Record, name string) bool {
+	switch name {
+	case "":
+		return false
+	case k.Message:
+		return !k.wordless(r)
+	case k.Time, k.ID:
+		return true
+	case k.Level:
+		return r.Level != ""
+	case "truncated":
+		return r.Truncated
+	}
+	return false
 }
 
 // appendHead appends the members that stand in front of the message, as marks, with a comma after each.
