@@ -45,6 +45,7 @@ type Lane struct {
 	full   chan *batch
 	idle   chan *batch
 	limit  atomic.Int64 // input bytes of a batch; halved by 413
+	held   atomic.Int64 // of the memory budget
 	health health
 }
 
@@ -83,6 +84,7 @@ func (l *Lane) Run(read, send context.Context) {
 		l.sendBatches(send)
 	})
 	wg.Wait()
+	l.count.InFlight.Sub(float64(l.held.Load())) // the gauge outlives the lane, and what was not delivered is given up
 }
 
 // fillBatches reads what is ready, in turns, and hands a batch over when it is full or old.
@@ -168,6 +170,7 @@ func (f *filler) begin(ctx context.Context) bool {
 			return false
 		}
 		f.count.InFlight.Add(float64(b.budget))
+		f.held.Add(b.budget)
 		f.b = b
 		return true
 	}

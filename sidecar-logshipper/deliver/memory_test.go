@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
@@ -38,6 +40,19 @@ func TestMemory_BoundsWhatIsReadWhileTheOutputIsAway(t *testing.T) {
 	mu.Unlock()
 	b.await(t, 50_000)
 	kittest.Eventually(t, 5*time.Second, func() bool { return b.memory.TryAcquire(usual.Memory()) }, "all memory to be given back")
+}
+
+func TestMemory_OfALaneThatEndsIsNotInFlight(t *testing.T) {
+	out := &lines{answer: func(string) error { return &output.Retryable{Reason: "5xx", Err: errors.New("away")} }}
+	var b *bench
+	t.Cleanup(func() { // after the lane has ended
+		if got := testutil.ToFloat64(b.lane.count.InFlight); got != 0 {
+			t.Errorf("%g bytes count as in flight", got)
+		}
+	})
+	b = newBench(t, out)
+	b.write(t, strings.Repeat(strings.Repeat("x", 99)+"\n", 10_000))
+	kittest.Eventually(t, 10*time.Second, func() bool { return testutil.ToFloat64(b.lane.count.InFlight) > 0 }, "memory to be taken")
 }
 
 func TestLane_EncodesOneBatchAtATime(t *testing.T) {

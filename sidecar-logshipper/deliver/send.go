@@ -54,6 +54,7 @@ func (l *Lane) acknowledge(b *batch) {
 func (l *Lane) recycle(b *batch) {
 	l.Memory.Release(b.budget)
 	l.count.InFlight.Sub(float64(b.budget))
+	l.held.Add(-b.budget)
 	if cap(b.raw) > l.Batching.Bytes+tail.Margin {
 		b.raw = nil
 	}
