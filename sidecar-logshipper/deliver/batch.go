@@ -104,6 +104,13 @@ func (b *batch) reset() {
 func (b *batch) empty() bool { return len(b.segments) == 0 }
 func (b *batch) free() int   { return cap(b.raw) - len(b.raw) }
 
+func inputBytes(pieces []piece) (n int) {
+	for i := range pieces {
+		n += len(pieces[i].chunk.Data)
+	}
+	return n
+}
+
 // halve cuts pieces in two of about the same number of records. One record cannot be cut: right is then empty.
 func halve(pieces []piece) (left, right []piece) {
 	total := 0

@@ -131,3 +131,23 @@ func TestRetryAfter_WinsButNotForEver(t *testing.T) {
 		}
 	}
 }
+
+func TestTooLarge_OneLongRecordDoesNotShrinkTheBatches(t *testing.T) {
+	out := &lines{answer: func(body string) error {
+		if len(body) > 200_000 {
+			return &output.TooLarge{Err: errors.New("413")}
+		}
+		return nil
+	}}
+	text := strings.Repeat(strings.Repeat("x", 999)+"\n", 100)
+	lane, pieces := newLaneTo(t, out, text+strings.Repeat("y", 300_000)+"\n")
+	if err := lane.again(t.Context(), pieces); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(out.got()); n != 100 {
+		t.Errorf("%d records were taken, want all but the long one", n)
+	}
+	if limit := lane.limit.Load(); limit < 100_000 {
+		t.Errorf("batches are of %d bytes now, and 200000 would be taken", limit)
+	}
+}

@@ -110,8 +110,9 @@ func (l *Lane) resolve(ctx context.Context, pieces []piece, err error, records i
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &large):
-		l.limit.Store(max(smallestCut, l.limit.Load()/2))
+	case errors.As(err, &large) && records > 1: // one says nothing about the others
+		l.limit.Store(max(smallestCut, min(l.limit.Load(), int64(inputBytes(pieces))/2)))
+	case large != nil:
 	case !errors.As(err, &rejected):
 		return err
 	}
