@@ -148,7 +148,7 @@ func newRoute(in *config.Input, steps shape.Config, out output.Output) (deliver.
 	if err != nil {
 		return deliver.Route{}, err
 	}
-	route := deliver.Route{Framer: framer}
+	route := deliver.Route{Framer: framer, Redacted: steps.Redacts()}
 	if parser != nil {
 		route.Stages = append(route.Stages, parser)
 	}

@@ -1,6 +1,8 @@
 package deliver
 
 import (
+	"math"
+
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -9,6 +11,8 @@ import (
 type Route struct {
 	Framer record.Framer  // nil: every newline ends a record
 	Stages []record.Stage // none: chunks go to the encoder as they stand
+	// Redacted says that a person, too, sees records only as the stages leave them.
+	Redacted bool
 }
 
 // encoder turns pieces into a body. Not for concurrent use: only the sender of a lane does.
@@ -17,6 +21,7 @@ type encoder struct {
 	routes []Route // by input
 	rec    record.Record
 	count  *Counters
+	tap    *Tap
 	// dropped is how many records the stages have dropped so far.
 	dropped int
 }
@@ -40,6 +45,10 @@ func (e *encoder) encode(dst []byte, pieces []piece) ([]byte, int) {
 
 func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 	decided := p.keep != nil
+	shown := math.MaxInt // from this one on
+	if !decided && e.routes[p.input].Redacted && e.tap.due() {
+		shown = p.chunk.Count() - tapLast
+	}
 	i := 0
 	for start, end := range p.chunk.Records() {
 		if decided && !p.keep[i] {
@@ -57,6 +66,9 @@ func (e *encoder) records(dst []byte, p *piece) (_ []byte, n int) {
 			}
 		}
 		if p.keep[i] {
+			if i >= shown {
+				e.tap.SeeShaped(&e.rec)
+			}
 			dst = e.out.AppendRecord(dst, &e.rec)
 			n++
 		}

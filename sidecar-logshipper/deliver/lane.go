@@ -56,7 +56,7 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 		batches = min(max(batches, c.Window), mostBatches)
 	}
 	l := &Lane{Config: c, count: count, full: make(chan *batch, 1), idle: make(chan *batch, batches)}
-	l.enc = encoder{out: c.Out, routes: c.Routes, count: count}
+	l.enc = encoder{out: c.Out, routes: c.Routes, count: count, tap: c.Tap}
 	l.limit.Store(int64(c.Batching.Bytes))
 	l.took(&output.Batch{}) // its counters are there from the start
 	for range batches {
@@ -228,7 +228,9 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 	b.segments = append(b.segments, seg)
 	if len(seg.Chunk.Data) > 0 {
 		b.pieces = append(b.pieces, piece{chunk: seg.Chunk, input: g.Input})
-		f.Tap.See(&seg.Chunk)
+		if !f.Routes[g.Input].Redacted {
+			f.Tap.See(&seg.Chunk)
+		}
 	}
 	if seg.Last {
 		return turnBytes, verdict // its turn is over: what it gets meanwhile is seen at the next look

@@ -15,6 +15,7 @@ const (
 	tapEvery = 100 * time.Millisecond // how often a chunk is looked at; the others pass untouched
 	tapKeep  = 50                     // lines
 	tapLine  = 300                    // bytes of a line
+	tapLast  = 10                     // shaped records of a chunk
 )
 
 // Tap keeps the last records that went by, for a person to look at. It samples: of many chunks in a short time it sees one.
@@ -31,10 +32,15 @@ type Tap struct {
 // NewTap makes an empty tap.
 func NewTap() *Tap { return &Tap{changed: make(chan struct{})} }
 
+// due says that it is time for another look, once.
+func (t *Tap) due() bool {
+	now, next := time.Now().UnixNano(), t.next.Load()
+	return now >= next && t.next.CompareAndSwap(next, now+int64(tapEvery))
+}
+
 // See may note the last lines of c.
 func (t *Tap) See(c *record.Chunk) {
-	now, next := time.Now().UnixNano(), t.next.Load()
-	if now < next || !t.next.CompareAndSwap(next, now+int64(tapEvery)) {
+	if !t.due() {
 		return
 	}
 	data := bytes.TrimRight(c.Data[max(0, len(c.Data)-4*tapLine):], "\n")
@@ -42,10 +48,23 @@ func (t *Tap) See(c *record.Chunk) {
 	if len(data) < len(c.Data)-1 && len(lines) > 1 {
 		lines = lines[1:] // begins in the middle
 	}
+	t.note(c.Source, lines...)
+}
+
+// SeeShaped notes r as the stages have left it.
+func (t *Tap) SeeShaped(r *record.Record) {
+	line := append([]byte(nil), r.Message...)
+	for i := range r.Fields {
+		line = append(append(append(append(line, ' '), r.Fields[i].Name...), '='), r.Fields[i].Value...)
+	}
+	t.note(r.Source, bytes.ReplaceAll(line, []byte{'\n'}, []byte{' '}))
+}
+
+func (t *Tap) note(from *record.Source, lines ...[]byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lines {
-		t.lines = append(t.lines, c.Source.Path+" "+string(bytes.ToValidUTF8(l[:min(len(l), tapLine)], []byte("\uFFFD"))))
+		t.lines = append(t.lines, from.Path+" "+string(bytes.ToValidUTF8(l[:min(len(l), tapLine)], []byte("\uFFFD"))))
 		t.total++
 	}
 	t.lines = t.lines[max(0, len(t.lines)-tapKeep):]

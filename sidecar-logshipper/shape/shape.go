@@ -5,6 +5,7 @@ package shape
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
@@ -54,6 +55,11 @@ const (
 	ReasonSample = "shape_sample"
 	ReasonLimit  = "shape_limit"
 )
+
+// Redacts says that there is something that must not be seen.
+func (c Config) Redacts() bool {
+	return slices.ContainsFunc(c, func(s Step) bool { return s.Redact != nil })
+}
 
 // New makes the stages. Each call makes its own, which need no locks.
 func New(c Config) ([]record.Stage, error) {
