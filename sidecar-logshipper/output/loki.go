@@ -1,10 +1,12 @@
 package output
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/s2"
 
@@ -25,7 +27,8 @@ type LokiConfig struct {
 // Records of one source and label set that follow each other share a stream.
 type Loki struct {
 	http   *client
-	names  []string // label names that are chosen, nil for all
+	names  []string // of the labels of a stream
+	chosen bool     // somebody named them: they may be fields
 	labels []record.Field
 	text   keys // how a record with fields is written as a line
 
@@ -58,8 +61,24 @@ func NewLoki(c LokiConfig, env Env) (*Loki, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Loki{http: h, names: c.Labels, labels: env.Labels, text: keys{Message: "message", Level: "level"}}, nil
+	l := &Loki{http: h, chosen: c.Labels != nil, labels: env.Labels, text: keys{Message: "message", Level: "level"}}
+	names := c.Labels
+	if !l.chosen {
+		names = []string{"file"}
+		for i := range env.Labels {
+			names = append(names, env.Labels[i].Name)
+		}
+	}
+	for _, name := range names { // Loki refuses a label that is there twice
+		if !slices.ContainsFunc(l.names, func(other string) bool { return lokiName(other) == lokiName(name) }) {
+			l.names = append(l.names, name)
+		}
+	}
+	return l, nil
 }
+
+// lokiName is the name of a label as Loki takes it: letters, digits and _.
+func lokiName(name string) string { return string(appendLokiName(nil, name)) }
 
 // WantsParsed says whether a label's value stands in the record itself.
 func (l *Loki) WantsParsed() bool {
@@ -92,12 +111,12 @@ func (l *Loki) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 	}
 }
 
-// AppendRecord encodes one parsed record: its message, or a JSON object when it has fields too.
+// AppendRecord encodes one parsed record: its message, or a JSON object when there is more than that and the labels.
 func (l *Loki) AppendRecord(dst []byte, r *record.Record) []byte {
 	l.source = nil
 	dst = l.stream(dst, r)
 	line := r.Message
-	if len(r.Fields) > 0 {
+	if len(r.Fields) > 0 || r.Level != "" && !slices.Contains(l.names, "level") {
 		l.scratch = l.text.appendObject(l.scratch[:0], r)
 		line = l.scratch
 	}
@@ -133,18 +152,15 @@ func (l *Loki) close(dst []byte) []byte {
 	return dst
 }
 
-// appendSet appends the labels as Loki parses them: {file="/var/log/a.log", pod="web-1"}.
+// appendSet appends the labels as Loki parses them: {file="/var/log/a.log", pod="web-1"}. It refuses a stream without any, so
+// a record that has none of those that are chosen has its file.
 func (l *Loki) appendSet(dst []byte, r *record.Record) []byte {
 	dst = append(dst, '{')
-	if l.names == nil {
-		dst = appendLabel(dst, "file", []byte(r.Source.Path))
-		for i := range l.labels {
-			dst = appendLabel(dst, l.labels[i].Name, l.labels[i].Value)
-		}
-		return append(dst, '}')
-	}
 	for _, name := range l.names {
 		dst = appendLabel(dst, name, l.value(name, r))
+	}
+	if dst[len(dst)-1] == '{' {
+		dst = appendLabel(dst, "file", []byte(r.Source.Path))
 	}
 	return append(dst, '}')
 }
@@ -156,7 +172,7 @@ func (l *Loki) value(name string, r *record.Record) []byte {
 	case name == "level" && r.Level != "":
 		return []byte(r.Level)
 	}
-	if f := r.Field(name); f != nil {
+	if f := r.Field(name); f != nil && l.chosen {
 		return f.Value
 	}
 	if f := l.label(name); f != nil {
@@ -174,7 +190,7 @@ func (l *Loki) label(name string) *record.Field {
 	return nil
 }
 
-// appendLabel appends one label. Loki takes letters, digits and _ in names, and refuses empty values.
+// appendLabel appends one label. Loki refuses empty values.
 func appendLabel(dst []byte, name string, value []byte) []byte {
 	if len(value) == 0 {
 		return dst
@@ -182,6 +198,13 @@ func appendLabel(dst []byte, name string, value []byte) []byte {
 	if dst[len(dst)-1] != '{' {
 		dst = append(dst, ", "...)
 	}
+	if !utf8.Valid(value) {
+		value = bytes.ToValidUTF8(value, []byte(string(utf8.RuneError)))
+	}
+	return strconv.AppendQuote(append(appendLokiName(dst, name), '='), string(value))
+}
+
+func appendLokiName(dst []byte, name string) []byte {
 	for i := range len(name) {
 		c := name[i]
 		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
@@ -189,7 +212,7 @@ func appendLabel(dst []byte, name string, value []byte) []byte {
 		}
 		dst = append(dst, c)
 	}
-	return strconv.AppendQuote(append(dst, '='), string(value))
+	return dst
 }
 
 // appendLokiEntry appends one EntryAdapter.

@@ -17,7 +17,7 @@ func TestReal_VictoriaLogsHasEveryLineThatWasAcknowledged(t *testing.T) {
 	with := func(path string) HTTPConfig { return HTTPConfig{URL: h.URL + path} }
 	for name, c := range map[string]Config{
 		"victorialogs":  {VictoriaLogs: &VictoriaLogsConfig{HTTPConfig: HTTPConfig{URL: h.URL, Compression: "zstd"}}},
-		"loki":          {Loki: &LokiConfig{HTTPConfig: with("/insert/loki/api/v1/push")}},
+		"loki":          {Loki: &LokiConfig{HTTPConfig: with("/insert/loki/api/v1/push?_msg_field=message")}},
 		"elasticsearch": {Elasticsearch: &ElasticsearchConfig{HTTPConfig: with("/insert/elasticsearch/_bulk?_msg_field=message")}},
 		"otlp":          {OTLP: &OTLPConfig{HTTPConfig: HTTPConfig{URL: h.URL + "/insert/opentelemetry/v1/logs", Compression: "gzip"}}},
 		"splunk":        {Splunk: &SplunkConfig{HTTPConfig: with("/insert/splunk/services/collector/event?_msg_field=event,event.message,message")}},
