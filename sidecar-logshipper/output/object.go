@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -36,11 +37,11 @@ func (k *keys) appendObject(dst []byte, r *record.Record) []byte {
 	for i := range r.Fields {
 		dst = appendValue(appendKey(dst, k.nameOf(r, r.Fields[i].Name)), &r.Fields[i])
 	}
-	if k.File != "" && r.Source.Path != "" && r.Field(k.File) == nil {
+	if k.File != "" && r.Source.Path != "" && r.Field(k.File) == nil && !k.labelled(k.File) {
 		dst = appendQuoted(appendKey(dst, k.File), r.Source.Path)
 	}
 	for i := range k.labels {
-		if r.Field(k.labels[i].Name) == nil {
+		if name := k.labels[i].Name; r.Field(name) == nil && !k.taken(r, name) {
 			dst = appendValue(appendKey(dst, k.labels[i].Name), &k.labels[i])
 		}
 	}
@@ -91,6 +92,11 @@ func (k *keys) taken(r *record.Record, name string) bool {
 	return false
 }
 
+// labelled says that somebody gave a label this name.
+func (k *keys) labelled(name string) bool {
+	return slices.ContainsFunc(k.labels, func(l record.Field) bool { return l.Name == name })
+}
+
 // appendHead appends the members that stand in front of the message, as marks, with a comma after each.
 func (k *keys) appendHead(dst []byte) []byte {
 	if k.Time != "" {
@@ -104,10 +110,13 @@ func (k *keys) appendHead(dst []byte) []byte {
 
 // appendOrigin appends the members that are the same for all records of a source, with a comma after each.
 func (k *keys) appendOrigin(dst []byte, source *record.Source) []byte {
-	if k.File != "" && source.Path != "" {
+	if k.File != "" && source.Path != "" && !k.labelled(k.File) {
 		dst = append(appendQuoted(appendKey(dst, k.File), source.Path), ',')
 	}
 	for i := range k.labels {
+		if name := k.labels[i].Name; name == k.Time || name == k.Message || name == k.ID {
+			continue
+		}
 		dst = append(appendValue(appendKey(dst, k.labels[i].Name), &k.labels[i]), ',')
 	}
 	return dst

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -166,7 +168,7 @@ func (o *OTLP) AppendRecord(dst []byte, r *record.Record) []byte {
 	dst = appendFixed64(dst, otlpTime, uint64(r.Time))
 	if r.Level != "" {
 		dst = binary.AppendUvarint(append(dst, otlpSeverity), severityNumber(r.Level))
-		dst = appendBytes(dst, otlpSeverityText, r.Level)
+		dst = appendBytes(dst, otlpSeverityText, strings.ToValidUTF8(r.Level, string(utf8.RuneError)))
 	}
 	message := repaired(r.Message)
 	dst = appendLength(dst, otlpBody, bytesSize(len(message)))
@@ -209,7 +211,7 @@ func (o *OTLP) appendUID(dst []byte, offset int64) []byte {
 // appendAttribute appends a KeyValue.
 func appendAttribute(dst []byte, tag byte, name string, f *record.Field) []byte {
 	dst, at := openMessage(dst, tag)
-	dst = appendBytes(dst, otlpKey, name)
+	dst = appendBytes(dst, otlpKey, strings.ToValidUTF8(name, string(utf8.RuneError)))
 	dst, value := openMessage(dst, otlpValue)
 	dst = appendAnyValue(dst, f)
 	closeMessage(dst, value)
