@@ -1,11 +1,11 @@
 package output
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/s2"
@@ -157,21 +157,22 @@ func (l *Loki) close(dst []byte) []byte {
 func (l *Loki) appendSet(dst []byte, r *record.Record) []byte {
 	dst = append(dst, '{')
 	for _, name := range l.names {
-		dst = appendLabel(dst, name, l.value(name, r))
+		switch {
+		case name == "file":
+			dst = appendLabel(dst, name, r.Source.Path)
+		case name == "level" && r.Level != "":
+			dst = appendLabel(dst, name, r.Level)
+		default:
+			dst = appendLabel(dst, name, l.value(name, r))
+		}
 	}
 	if dst[len(dst)-1] == '{' {
-		dst = appendLabel(dst, "file", []byte(r.Source.Path))
+		dst = appendLabel(dst, "file", r.Source.Path)
 	}
 	return append(dst, '}')
 }
 
 func (l *Loki) value(name string, r *record.Record) []byte {
-	switch {
-	case name == "file":
-		return []byte(r.Source.Path)
-	case name == "level" && r.Level != "":
-		return []byte(r.Level)
-	}
 	if f := r.Field(name); f != nil && l.chosen {
 		return f.Value
 	}
@@ -191,17 +192,18 @@ func (l *Loki) label(name string) *record.Field {
 }
 
 // appendLabel appends one label. Loki refuses empty values.
-func appendLabel(dst []byte, name string, value []byte) []byte {
+func appendLabel[T string | []byte](dst []byte, name string, value T) []byte {
 	if len(value) == 0 {
 		return dst
 	}
 	if dst[len(dst)-1] != '{' {
 		dst = append(dst, ", "...)
 	}
-	if !utf8.Valid(value) {
-		value = bytes.ToValidUTF8(value, []byte(string(utf8.RuneError)))
+	dst = append(appendLokiName(dst, name), '=')
+	if text := string(value); utf8.ValidString(text) {
+		return strconv.AppendQuote(dst, text)
 	}
-	return strconv.AppendQuote(append(appendLokiName(dst, name), '='), string(value))
+	return strconv.AppendQuote(dst, strings.ToValidUTF8(string(value), string(utf8.RuneError)))
 }
 
 func appendLokiName(dst []byte, name string) []byte {
