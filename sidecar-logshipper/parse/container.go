@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -22,12 +23,11 @@ func criLine(line []byte) (stamp, stream, text []byte, partial, ok bool) {
 // parseCRI takes the prefix off each line of the record and joins partial lines. What the app wrote is parsed as auto.
 func parseCRI(r *record.Record, c *clock) bool {
 	stamp, stream, text, partial, ok := criLine(firstLine(r.Message))
-	if !ok {
+	nano, timed := parseLayout(stamp, time.RFC3339Nano, c.zone)
+	if !ok || !timed {
 		return false
 	}
-	if nano, ok := c.parse(stamp, r.Time); ok {
-		r.Time, r.OwnTime = nano, true
-	}
+	r.Time, r.OwnTime = nano, true
 	if rest := r.Message[len(firstLine(r.Message)):]; len(rest) > 0 {
 		text = r.Scratch(func(dst []byte) []byte { return appendCRI(append(dst, text...), rest, partial) })
 	}
@@ -59,13 +59,26 @@ func firstLine(b []byte) []byte {
 	return line
 }
 
-// parseInner parses what an app wrote inside of a container's log line; text that is no JSON is fine.
+// parseInner parses what an app wrote inside of a container's log line, as auto does; text in none of its formats is fine. The
+// time of the line stays, because it is known to the nanosecond and with its year.
 func parseInner(r *record.Record, c *clock) bool {
-	fields, message := len(r.Fields), r.Message
-	if len(message) > 0 && message[0] == '{' && !parseJSON(r, c) {
-		r.Fields, r.Message = r.Fields[:fields], message
+	fields, message, nano, own := len(r.Fields), r.Message, r.Time, r.OwnTime
+	if !parseAuto(r, c) {
+		r.Fields, r.Message, r.Level = r.Fields[:fields], message, ""
+	}
+	if own {
+		r.Time, r.OwnTime = nano, true
 	}
 	return true
+}
+
+// takeTime makes the time that the container's runtime noted the record's.
+func takeTime(r *record.Record, c *clock) {
+	f := r.Field("time")
+	if nano, ok := parseLayout(f.Value, time.RFC3339Nano, c.zone); ok {
+		r.Time, r.OwnTime = nano, true
+		r.Remove("time")
+	}
 }
 
 // parseDocker reads {"log":"…\n","stream":"stdout","time":"…"} (Docker's json-file driver), one or more lines of it.
@@ -85,16 +98,19 @@ func parseDocker(r *record.Record, c *clock) bool {
 		return false
 	}
 	r.Field("log").Value = whole
-	dockerised(r)
+	if dockerised(r) {
+		takeTime(r, c)
+	}
 	return parseInner(r, c)
 }
 
 // dockerised takes the message out of Docker's wrapper when r is one.
-func dockerised(r *record.Record) {
+func dockerised(r *record.Record) bool {
 	log := r.Field("log")
 	if log == nil || log.Kind != record.String || r.Field("stream") == nil || r.Field("time") == nil {
-		return
+		return false
 	}
 	r.Message = bytes.TrimRight(log.Value, "\r\n")
 	r.Remove("log")
+	return true
 }

@@ -72,7 +72,15 @@ func TestParse_EachFormatFindsTimeLevelMessageAndFields(t *testing.T) {
 		{"auto, json", "auto", `{"msg":"x","a":1}`, `||x| a=1`},
 		{"auto, klog", "auto", `I1124 09:26:40.000001 7 a.go:1] x`, `2026-11-24T09:26:40.000001Z|info|x| thread=7 caller="a.go:1"`},
 		{"auto, cri", "auto", `2026-11-24T09:26:40Z stdout F x`, `2026-11-24T09:26:40Z||x| stream="stdout"`},
-		{"logfmt, empty and odd", "logfmt", `a= b="" é=ü x.y=1e400 neg=-0.5 msg=hi`, `||hi| a="" b="" é="ü" x.y=1e400 neg=-0.5`},
+		{"logfmt, empty and odd", "logfmt", `a= b="" é=ü x.y=1e400 neg=-0.5 msg=hi`, `||hi| a="" b="" é="ü" x.y="1e400" neg=-0.5`},
+		{"logfmt, what is a number by its form only", "logfmt", `commit=12e4567 short=5e12 id=12345678901234567890 big=9223372036854775807 f=1e+06 g=1.5e-05 h=1e+400`,
+			`||commit=12e4567 short=5e12 id=12345678901234567890 big=9223372036854775807 f=1e+06 g=1.5e-05 h=1e+400| commit="12e4567" short="5e12" id="12345678901234567890" big=9223372036854775807 f=1e+06 g=1.5e-05 h="1e+400"`},
+		{"logfmt, quoted by slog", "logfmt", `level=INFO msg="\x1b[31mred\a" next="a\tb" n=1`, "|info|\x1b[31mred\a| next=\"a\\tb\" n=1"},
+		{"cri, klog inside", "cri", `2026-11-24T09:26:40.5Z stderr F W1123 01:02:03.000001 7 a.go:1] x`, `2026-11-24T09:26:40.5Z|warn|x| stream="stderr" thread=7 caller="a.go:1"`},
+		{"cri, text inside", "cri", `2026-11-24T09:26:40.5Z stderr F <13>1 - - [`, `2026-11-24T09:26:40.5Z||<13>1 - - [| stream="stderr"`},
+		{"cri, no time", "auto", `12 stdout F x`, `||12 stdout F x|`},
+		{"docker found, json inside", "auto", `{"log":"{\"level\":\"info\",\"msg\":\"x\"}\n","stream":"stderr","time":"2026-11-24T09:26:40Z"}`, `2026-11-24T09:26:40Z|info|x| stream="stderr"`},
+		{"docker, another time inside", "docker", `{"log":"{\"time\":\"2020-01-01T00:00:00Z\",\"msg\":\"x\"}\n","stream":"stderr","time":"2026-11-24T09:26:40Z"}`, `2026-11-24T09:26:40Z||x| stream="stderr" time="2020-01-01T00:00:00Z"`},
 		{"logfmt, unterminated", "logfmt", `a=1 msg="open`, `||a=1 msg="open|`},
 		{"cri, empty line", "cri", `2026-11-24T09:26:40Z stdout F `, `2026-11-24T09:26:40Z||| stream="stdout"`},
 		{"cri, tags", "cri", `2026-11-24T09:26:40Z stdout F:x:y hello`, `2026-11-24T09:26:40Z||hello| stream="stdout"`},
@@ -91,6 +99,23 @@ func TestParse_EachFormatFindsTimeLevelMessageAndFields(t *testing.T) {
 				t.Errorf("\ngot  %s\nwant %s", got, row.want)
 			}
 		})
+	}
+}
+
+func TestParse_ATimeThatIsConfiguredWinsOverTheContainers(t *testing.T) {
+	c := Config{Timestamp: Timestamp{Field: "at", Layout: "%Y-%m-%d %H:%M"}}
+	for format, raw := range map[string]string{
+		"cri":    `2026-11-24T09:26:40Z stdout F {"at":"2020-01-02 03:04","msg":"x"}`,
+		"docker": `{"log":"{\"at\":\"2020-01-02 03:04\",\"msg\":\"x\"}\n","stream":"stdout","time":"2026-11-24T09:26:40Z"}`,
+	} {
+		c.Format = format
+		if got, want := shown(parsed(t, c, raw)), `2020-01-02T03:04:00Z||x| stream="stdout"`; got != want {
+			t.Errorf("%s: got %s, want %s", format, got, want)
+		}
+		without := strings.Replace(raw, "2020-01-02 03:04", "?", 1)
+		if got, want := shown(parsed(t, c, without)), `2026-11-24T09:26:40Z||x| stream="stdout" at="?"`; got != want {
+			t.Errorf("%s: got %s, want %s", format, got, want)
+		}
 	}
 }
 

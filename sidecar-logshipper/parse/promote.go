@@ -8,7 +8,10 @@ import (
 )
 
 // names are the fields that become a record's time, level and message: the first one that is there.
-type names struct{ time, level, message []string }
+type names struct {
+	time, level, message []string
+	chosen               bool // somebody said where the time is
+}
 
 func (c *Config) names() names {
 	pick := func(configured string, usual ...string) []string {
@@ -21,12 +24,13 @@ func (c *Config) names() names {
 		time:    pick(c.Timestamp.Field, "time", "timestamp", "@timestamp", "ts", "datetime", "date", "eventTime"),
 		level:   pick(c.Level, "level", "severity", "lvl", "log.level", "loglevel", "levelname"),
 		message: pick(c.Message, "message", "msg", "log", "@message"),
+		chosen:  c.Timestamp.Field != "",
 	}
 }
 
 // promote moves fields to Time, Level and Message. A time that cannot be read stays a field.
 func (n *names) promote(r *record.Record, c *clock) {
-	if f := first(r, n.time); f != nil && !r.OwnTime {
+	if f := first(r, n.time); f != nil && (!r.OwnTime || n.chosen) {
 		if nano, ok := c.parse(f.Value, r.Time); ok {
 			r.Time, r.OwnTime = nano, true
 			r.Remove(f.Name)

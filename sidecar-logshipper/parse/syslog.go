@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -34,7 +35,7 @@ func parse5424(r *record.Record, b []byte, c *clock) bool {
 			return false
 		}
 	}
-	if nano, ok := c.parse(header[0], r.Time); ok {
+	if nano, ok := parseLayout(header[0], time.RFC3339Nano, c.zone); ok {
 		r.Time, r.OwnTime = nano, true
 	}
 	for i, name := range []string{"", "host", "app", "pid", "msgid"} {

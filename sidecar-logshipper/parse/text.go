@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -16,11 +17,14 @@ func parseAuto(r *record.Record, c *clock) bool {
 	case len(m) == 0:
 		return true
 	case m[0] == '{':
-		if parseJSON(r, c) {
-			dockerised(r)
-			return true
+		if !parseJSON(r, c) {
+			return false
 		}
-		return false
+		if dockerised(r) {
+			takeTime(r, c)
+			return parseInner(r, c)
+		}
+		return true
 	case m[0] == '<':
 		return parseSyslog(r, c)
 	case len(m) > 6 && bytes.IndexByte([]byte("IWEF"), m[0]) >= 0 && m[1] >= '0' && m[1] <= '1' && m[5] == ' ':
@@ -65,6 +69,11 @@ func logfmtValue(r *record.Record, b []byte) (value []byte, kind record.Kind, re
 	if len(b) > 0 && b[0] == '"' {
 		s := scanner{b: b}
 		v, ok := s.text(r)
+		if !ok { // slog and logrus quote as Go does, which has more escapes than JSON
+			end, _, _ := stringEnd(b, 1)
+			text, err := strconv.Unquote(string(b[:end+1]))
+			return []byte(text), record.String, b[end+1:], err == nil
+		}
 		return v, record.String, b[s.i:], ok
 	}
 	n := bytes.IndexAny(b, " \t\n")
@@ -74,18 +83,30 @@ func logfmtValue(r *record.Record, b []byte) (value []byte, kind record.Kind, re
 	return b[:n], literalKind(b[:n]), b[n:], true
 }
 
-// literalKind says how unquoted text may be written in JSON.
+// literalKind says how unquoted text may be written in JSON. What is a number by its form only, such as the commit 12e4567 or an
+// ID of twenty digits, stays text: a destination would refuse it, or make it another one.
 func literalKind(v []byte) record.Kind {
 	switch {
 	case len(v) == 0 || len(v) > 30:
 		return record.String
 	case string(v) == "true", string(v) == "false":
 		return record.Bool
-	case (v[0] == '-' || v[0] >= '0' && v[0] <= '9') && isNumber(v):
+	case (v[0] == '-' || v[0] >= '0' && v[0] <= '9') && isNumber(v) && isMeant(string(v)):
 		return record.Number
 	default:
 		return record.String
 	}
+}
+
+// isMeant says that a number is one that programs print: it fits into 64 bits, and has a point, or a sign, where it has an
+// exponent.
+func isMeant(number string) bool {
+	if strings.ContainsAny(number, ".+") || strings.LastIndexByte(number, '-') > 0 {
+		_, err := strconv.ParseFloat(number, 64)
+		return err == nil
+	}
+	_, err := strconv.ParseInt(number, 10, 64)
+	return err == nil
 }
 
 // cut returns the text before the first sep and what is behind it; false when there is none.
