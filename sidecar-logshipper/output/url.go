@@ -140,6 +140,9 @@ func (s *scheme) options(u *url.URL, into any) error {
 	query := u.Query()
 	var text strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(query)) {
+		if len(query[key]) > 1 {
+			return fmt.Errorf("output %s: %s is there twice (a list is written with commas)", u.Redacted(), key)
+		}
 		value := strconv.Quote(query.Get(key))
 		if slices.Contains(s.lists, key) {
 			value = "[" + strings.ReplaceAll(value, ",", `","`) + "]"

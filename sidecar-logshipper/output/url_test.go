@@ -30,14 +30,16 @@ func TestFromURL_EachSchemeMeansItsKindWithItsOptions(t *testing.T) {
 
 func TestFromURL_SaysWhatIsWrong(t *testing.T) {
 	for raw, want := range map[string]string{
-		"ftp://x":                    "unknown scheme",
-		"loki://x":                   "(write loki+http:// loki+https://)",
-		"file://archive/app.jsonl":   `"archive" does not belong there (write file:///)`,
-		"file:app.jsonl":             `"app.jsonl" does not belong there`,
-		"stdout:json":                `"json" does not belong there (write stdout:)`,
-		"loki+http://a:b@x":          "credentials do not go into flags",
-		"loki+http://x?tennant=a":    "tenant",
-		"otlp+http://x?timeout=soon": "duration",
+		"ftp://x":                              "unknown scheme",
+		"loki://x":                             "(write loki+http:// loki+https://)",
+		"file://archive/app.jsonl":             `"archive" does not belong there (write file:///)`,
+		"file:app.jsonl":                       `"app.jsonl" does not belong there`,
+		"stdout:json":                          `"json" does not belong there (write stdout:)`,
+		"loki+http://a:b@x":                    "credentials do not go into flags",
+		"loki+http://x?tennant=a":              "tenant",
+		"loki+http://x?labels=a&labels=b":      "labels is there twice",
+		"http+jsonl://x?timeout=1s&timeout=2s": "timeout is there twice",
+		"otlp+http://x?timeout=soon":           "duration",
 	} {
 		if _, err := FromURL(raw); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", raw, err)
