@@ -241,6 +241,12 @@ func (e *packedEvents) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 		if !ok {
 			return dst, records
 		}
+		if c.Truncated {
+			var r record.Record
+			r.Reset(c, start, k.at)
+			dst = e.AppendRecord(dst, &r)
+			continue
+		}
 		dst = appendPackedLength(appendEventTime(dst, c.Time+int64(start)), 0xde, 2+len(e.labels))
 		dst = appendPackedString(appendPackedString(dst, "message"), repaired(line))
 		dst = append(dst, e.tail...)
@@ -272,6 +278,9 @@ func (e *packedEvents) AppendRecord(dst []byte, r *record.Record) []byte {
 		if r.Field(e.labels[i].Name) == nil {
 			add(e.labels[i].Name, &e.labels[i])
 		}
+	}
+	if r.Truncated {
+		add("truncated", &record.Field{Value: []byte("true"), Kind: record.Bool})
 	}
 	binary.BigEndian.PutUint32(dst[count:], members)
 	return dst

@@ -13,6 +13,7 @@ import (
 type jsonLines struct {
 	layout func(*record.Source) layout
 	shaped func(dst []byte, r *record.Record) []byte
+	filled bool // the destination refuses an empty text, so it is sent as a shaped record
 
 	source  *record.Source
 	current layout
@@ -35,15 +36,25 @@ func (j *jsonLines) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 	if c.Source != j.source {
 		j.source, j.current = c.Source, j.layout(c.Source)
 	}
-	if c.Ends == nil && utf8.Valid(c.Data) {
+	if c.Ends == nil && utf8.Valid(c.Data) && !c.Truncated && !(j.filled && hasEmptyLine(c.Data)) {
 		return j.current.appendLines(dst, c)
 	}
 	records := 0
 	for start, end := range c.Records() {
-		dst = j.current.appendOne(dst, c, start, end)
+		if c.Truncated || j.filled && len(trimNewline(c.Data[start:end])) == 0 { // an object that lost its end is none
+			var r record.Record
+			r.Reset(c, start, end)
+			dst = j.shaped(dst, &r)
+		} else {
+			dst = j.current.appendOne(dst, c, start, end)
+		}
 		records++
 	}
 	return dst, records
+}
+
+func hasEmptyLine(data []byte) bool {
+	return bytes.HasPrefix(data, []byte{'\n'}) || bytes.HasPrefix(data, []byte("\r\n")) || bytes.Contains(data, []byte("\n\n")) || bytes.Contains(data, []byte("\n\r\n"))
 }
 
 // AppendRecord encodes one parsed record.

@@ -150,6 +150,12 @@ func (o *OTLP) AppendChunk(dst []byte, c *record.Chunk) ([]byte, int) {
 		if !ok {
 			return dst, records
 		}
+		if c.Truncated {
+			var r record.Record
+			r.Reset(c, start, k.at)
+			dst = o.AppendRecord(dst, &r)
+			continue
+		}
 		body := bytesSize(len(line))
 		dst = appendLength(dst, otlpRecord, otlpTimes+bytesSize(body)+1+varintSize(otlpUIDAttr)+otlpUIDAttr)
 		nano := uint64(c.Time + int64(start))
@@ -175,6 +181,9 @@ func (o *OTLP) AppendRecord(dst []byte, r *record.Record) []byte {
 	dst = appendBytes(dst, otlpString, message)
 	for i := range r.Fields {
 		dst = appendAttribute(dst, otlpRecordAttr, r.Fields[i].Name, &r.Fields[i])
+	}
+	if r.Truncated {
+		dst = appendAttribute(dst, otlpRecordAttr, "truncated", &record.Field{Value: []byte("true"), Kind: record.Bool})
 	}
 	dst = o.appendUID(dst, r.Offset)
 	dst = appendFixed64(dst, otlpObserved, uint64(r.Time))

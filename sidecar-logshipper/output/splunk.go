@@ -38,6 +38,7 @@ func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 		h.scheme, h.token = "Splunk", c.Token
 	}
 	s := &Splunk{http: h}
+	s.filled = true // "Event field cannot be blank"
 	event := &keys{Message: "message", Level: "level", clock: epoch()}
 	s.layout = func(source *record.Source) layout {
 		head := c.appendEnvelope([]byte(`{"time":`+epoch().mark), env.Labels, source)
@@ -50,7 +51,7 @@ func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 	s.shaped = func(dst []byte, r *record.Record) []byte {
 		dst = epoch().appendTime(append(dst, `{"time":`...), r.Time)
 		dst = c.appendEnvelope(dst, env.Labels, r.Source)
-		if len(r.Fields) == 0 && r.Level == "" {
+		if len(r.Fields) == 0 && r.Level == "" && len(r.Message) > 0 && !r.Truncated {
 			dst = appendQuoted(dst, r.Message)
 		} else {
 			dst = event.appendObject(dst, r)
