@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
 )
 
 // answering opens a row of the suite against a server that gives the same answer to everything.
@@ -76,10 +78,26 @@ func TestElasticsearch_AnAnswerThatIsNoneOfItsOwnIsNotAcknowledged(t *testing.T)
 	}
 }
 
-func TestElasticsearch_AnIndexThatDoesNotExistYetRefusesNoRecord(t *testing.T) {
-	err := bulkError([]byte(`{"errors":true,"items":[{"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [app]"}}}]}`), 1)
-	if partial, ok := errors.AsType[*Partial](err); !ok || !slices.Equal(partial.Retry, []int{0}) || len(partial.Rejected) != 0 {
-		t.Errorf("%+v", err)
+func TestElasticsearch_AnIndexThatIsNotThereRefusesNoRecord(t *testing.T) {
+	for _, item := range []string{
+		`"status":404,"error":{"type":"index_not_found_exception","reason":"no such index [app]"}`,
+		`"status":400,"error":{"type":"index_closed_exception","reason":"closed"}`,
+		`"status":400,"error":{"type":"invalid_index_name_exception","reason":"must be lowercase"}`,
+	} {
+		err := bulkError([]byte(`{"errors":true,"items":[{"create":{`+item+`}}]}`), 1)
+		if partial, ok := errors.AsType[*Partial](err); !ok || !slices.Equal(partial.Retry, []int{0}) || len(partial.Rejected) != 0 {
+			t.Errorf("%s: %+v", item, err)
+		}
+	}
+}
+
+func TestElasticsearch_ANameThatNoIndexHasIsAMistakeOfTheConfiguration(t *testing.T) {
+	for index, fine := range map[string]bool{"app-%Y.%m.%d": true, "": true, ".ds-x": true, "<app-{now/d}>": true, "App": false, "a b": false, "app-%M": false, "-a": false, "a/b": false} {
+		var p conf.Problems
+		c := Config{Elasticsearch: &ElasticsearchConfig{HTTPConfig: HTTPConfig{URL: "http://es:9200"}, Index: index}}
+		if c.Validate(&p, "o"); (len(p.List) == 0) != fine {
+			t.Errorf("index %q has the problems %v", index, p.List)
+		}
 	}
 }
 

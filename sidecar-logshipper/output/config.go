@@ -164,6 +164,9 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 	if c.Loki != nil && c.Loki.Compression != "" {
 		p.Add(path+".loki.compression", "is not a choice: its protocol packs bodies with snappy", "remove it")
 	}
+	if c.Elasticsearch != nil {
+		c.Elasticsearch.validate(p, path+".elasticsearch")
+	}
 	if c.S3 != nil {
 		c.S3.validate(p, path+".s3")
 	}

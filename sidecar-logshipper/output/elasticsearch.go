@@ -188,13 +188,33 @@ func (p *Partial) add(i int, item map[string]bulkStatus) {
 	case s.Status >= 200 && s.Status < 300, s.Status == http.StatusConflict:
 		return
 	case len(item) != 1, s.Status < 200, s.Status >= 500, s.Status == http.StatusTooManyRequests, s.Status == http.StatusUnauthorized, s.Status == http.StatusForbidden,
-		s.Status == http.StatusNotFound: // the index, which is that of all records
+		s.Status == http.StatusNotFound, ofIndex(s.Error.Type): // the index, which is that of all records
 		p.Retry = append(p.Retry, i)
 	default:
 		p.Rejected = append(p.Rejected, RejectedItem{Index: i, Reason: reason})
 	}
 	if p.Err == nil {
 		p.Err = errors.New(reason)
+	}
+}
+
+// ofIndex says that a refusal with 400 is about the index and not the document.
+func ofIndex(kind string) bool {
+	return kind == "invalid_index_name_exception" || kind == "index_closed_exception"
+}
+
+func (c *ElasticsearchConfig) validate(p *conf.Problems, path string) {
+	_, index, err := splitIndex(*c)
+	if err != nil || strings.HasPrefix(index, "<") { // date math, which the server reads
+		return
+	}
+	const forbidden = "\\/*?\"<>| ,#:" // Elasticsearch, "Create an index"
+	if name := dated(index, 0); name != strings.ToLower(name) || strings.ContainsAny(name, forbidden) || strings.ContainsAny(name[:1], "-_+") {
+		at := path + ".url"
+		if c.Index != "" {
+			at = path + ".index"
+		}
+		p.Add(at, fmt.Sprintf("%q is no name of an index", index), "in lower case, without \\ / * ? \" < > | , # : and spaces, and %Y %m %d %H for the date")
 	}
 }
 
