@@ -63,6 +63,15 @@ func usualLayouts() []string {
 	}
 }
 
+// unknownDirective is the first one of a layout that strftime leaves as it is, "" for none.
+func unknownDirective(layout string) string {
+	rest := strftime(strings.ReplaceAll(layout, "%%", ""))
+	if i := strings.IndexByte(rest, '%'); i >= 0 {
+		return rest[i:min(i+2, len(rest))]
+	}
+	return ""
+}
+
 // strftime turns %Y-%m-%d %H:%M:%S into a Go layout; text without % is one already.
 func strftime(layout string) string {
 	return strings.NewReplacer("%Y", "2006", "%y", "06", "%m", "01", "%d", "02", "%e", "_2", "%H", "15", "%I", "03", "%p", "PM",

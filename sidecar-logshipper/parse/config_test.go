@@ -20,3 +20,14 @@ func TestValidate_RefusesALayoutThatNamesNoPartOfATime(t *testing.T) {
 		}
 	}
 }
+
+func TestValidate_RefusesADirectiveThatNoTimeWouldMatch(t *testing.T) {
+	for layout, unknown := range map[string]string{"%D %T": "%D", "%Y-%m-%d %H:%M:%S.%3N": "%3", "%Y%": "%", "%Y %% %m": ""} {
+		var p conf.Problems
+		c := Config{Timestamp: Timestamp{Layout: layout}}
+		c.Validate(&p, "inputs[0]")
+		if (unknown == "") != (len(p.List) == 0) || unknown != "" && !strings.Contains(p.List[0].Message, `"`+unknown+`"`) {
+			t.Errorf("%q: %v", layout, p.List)
+		}
+	}
+}

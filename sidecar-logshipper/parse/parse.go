@@ -71,6 +71,8 @@ func (c *Config) Validate(p *conf.Problems, path string) {
 	}
 	if layout := c.Timestamp.Layout; !namesTime(layout) {
 		p.Add(path+".timestamp.layout", fmt.Sprintf("%q names no part of a time", layout), "write %Y-%m-%d %H:%M:%S, a Go layout such as 2006-01-02 15:04:05, or rfc3339, unix, unix_ms, rfc1123, ansic, combined")
+	} else if unknown := unknownDirective(layout); unknown != "" {
+		p.Add(path+".timestamp.layout", fmt.Sprintf("has %q, which is unknown", unknown), "known are %Y %y %m %d %e %H %I %p %M %S %L %f %N %b %B %a %A %z %Z %T %F %%")
 	}
 	if m := c.Multiline; m != nil {
 		m.validate(p, path+".multiline")
