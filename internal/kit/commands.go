@@ -80,7 +80,7 @@ func (p *process[C]) check(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	text, err := conf.Dump(loaded.Config)
+	text, err := loaded.Dump()
 	if err == nil {
 		_, err = p.stdout.Write(text)
 	}

@@ -74,6 +74,7 @@ type runner[C any] struct {
 
 	mu       sync.Mutex
 	config   *C
+	dump     func() ([]byte, error) // of config
 	service  Service[C]
 	draining bool
 
@@ -91,7 +92,7 @@ func newRunner[C any](p *process[C], args []string, loaded *conf.Loaded[C]) *run
 	level := &slog.LevelVar{}
 	level.Set(logs.Level(base.LogLevel))
 	r := &runner[C]{
-		process: p, args: args, file: loaded.File, config: loaded.Config, level: level,
+		process: p, args: args, file: loaded.File, config: loaded.Config, dump: loaded.Dump, level: level,
 		env:  p.env(logs.New(p.stderr, level, base.LogFormat)),
 		quit: make(chan struct{}), drain: make(chan struct{}),
 	}
@@ -281,7 +282,7 @@ func (r *runner[C]) reload(ctx context.Context) error {
 	}
 	before := r.base()
 	r.mu.Lock()
-	r.config = loaded.Config
+	r.config, r.dump = loaded.Config, loaded.Dump
 	r.mu.Unlock()
 	if r.watcher != nil {
 		r.watcher.Follow(filesOf(loaded)...)
@@ -305,7 +306,7 @@ func (r *runner[C]) probe() admin.Probe {
 	once := func(c chan struct{}) func() { return sync.OnceFunc(func() { close(c) }) }
 	return admin.Probe{
 		Ready: r.checks, Live: r.live, Status: r.status,
-		Config: func() ([]byte, error) { r.mu.Lock(); defer r.mu.Unlock(); return conf.Dump(r.config) },
+		Config: func() ([]byte, error) { r.mu.Lock(); defer r.mu.Unlock(); return r.dump() },
 		Reload: func() error { return r.reload(context.Background()) },
 		Drain:  once(r.drain), Quit: once(r.quit),
 	}

@@ -9,21 +9,29 @@ import (
 )
 
 // Dump writes a configuration as the YAML that would give it, with secrets and passwords in URLs redacted.
-func Dump(config any) ([]byte, error) {
+func Dump(config any) ([]byte, error) { return dump(config, strings.NewReplacer()) }
+
+// Dump writes the configuration as Dump does. What stands in it as ${env:NAME}, of a variable that is secret by its name, is written
+// like that again.
+func (l *Loaded[C]) Dump() ([]byte, error) { return dump(l.Config, l.env.secrets()) }
+
+func dump(config any, secrets *strings.Replacer) ([]byte, error) {
 	var n yaml.Node
 	if err := n.Encode(config); err != nil {
 		return nil, err
 	}
-	redact(&n)
+	redact(&n, secrets)
 	return yaml.Dump(&n)
 }
 
-func redact(n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "://") {
-		n.Value = RedactURL(n.Value)
+func redact(n *yaml.Node, secrets *strings.Replacer) {
+	if n.Kind == yaml.ScalarNode {
+		if n.Value = secrets.Replace(n.Value); strings.Contains(n.Value, "://") {
+			n.Value = RedactURL(n.Value)
+		}
 	}
 	for _, c := range n.Content {
-		redact(c)
+		redact(c, secrets)
 	}
 }
 

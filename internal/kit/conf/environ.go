@@ -1,7 +1,9 @@
 package conf
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +28,22 @@ func (e *environment) lookup(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+var secretName = regexp.MustCompile(`TOK|SECRET|PASS|PWD|CREDENTIAL|KEY|AUTH`)
+
+// leastSecret in bytes: what is shorter stands in other words too.
+const leastSecret = 4
+
+// secrets puts back the references to what was looked up under a name that says that it is secret.
+func (e *environment) secrets() *strings.Replacer {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(e.used)) {
+		if value, _ := e.lookup(name); len(value) >= leastSecret && secretName.MatchString(strings.ToUpper(name)) {
+			pairs = append(pairs, value, "${env:"+name+"}")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // environ collects what the environment says about flags: values by flag name.

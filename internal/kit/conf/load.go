@@ -21,6 +21,8 @@ type Loaded[C any] struct {
 	Rest          []string // arguments that are no flags
 	Links         []string // ignored service-link variables
 	Help, Version bool
+
+	env *environment
 }
 
 type configuration interface{ Base() *Common }
@@ -99,6 +101,7 @@ func (l Loader[C]) fill(args, environ []string, extra func(*Flags)) (*Loaded[C],
 	problems := &Problems{}
 	fromArgs, rest := flags.parse(args, problems)
 	env := &environment{environ, map[string]bool{}}
+	out.env = env
 	// --config decides what the file says, so it is needed before the others.
 	fromEnv, _ := env.lookup(envName(l.EnvPrefix, "config"))
 	if file := last(fromArgs["config"], []string{fromEnv}); file != "" && fromArgs["help"] == nil && fromArgs["version"] == nil {
