@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -167,7 +168,7 @@ func number(v any) (float64, bool) {
 		return v, true
 	case string:
 		n, err := strconv.ParseFloat(v, 64)
-		return n, err == nil
+		return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0) // which are words
 	}
 	return 0, false
 }
