@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 )
@@ -27,6 +28,7 @@ type redactor struct {
 	fields  []string
 	finders []finder
 	marks   [][]byte // what takes the place of what the finder at the same index has found
+	named   []byte   // what takes the place of a value whose name says that it is a secret; nil: names say nothing
 	spans   []span
 }
 
@@ -38,6 +40,9 @@ func newRedactor(c *Redact) (record.Stage, error) {
 			return nil, fmt.Errorf("redact: unknown preset %q", name)
 		}
 		s.add(f, name, c.Replace)
+		if name == "password" { // in a parsed record, name and value do not stand together
+			s.named = s.marks[len(s.marks)-1]
+		}
 	}
 	for _, pattern := range c.Patterns {
 		re, err := regexp.Compile(pattern)
@@ -79,6 +84,10 @@ func (s *redactor) covers(name string) bool {
 }
 
 func (s *redactor) field(r *record.Record, f *record.Field) {
+	if s.named != nil && len(f.Value) > 0 && f.Kind != record.Null && f.Kind != record.Bool && isSecret(f.Name) {
+		f.Value, f.Kind = s.named, record.String
+		return
+	}
 	switch f.Kind {
 	case record.String, record.Number:
 		if text, changed := s.clean(r, f.Value); changed {
@@ -118,13 +127,35 @@ func (s *redactor) nested(r *record.Record, v any) (out any, changed bool) {
 		fresh := make(map[string]any, len(v))
 		for name, inner := range v {
 			key, c1 := s.clean(r, []byte(name))
-			value, c2 := s.nested(r, inner)
+			value, c2 := s.member(r, name, inner)
 			fresh[string(key)] = value
 			changed = changed || c1 || c2
 		}
 		return fresh, changed
 	}
 	return v, false
+}
+
+// member redacts the value of a member.
+func (s *redactor) member(r *record.Record, name string, v any) (out any, changed bool) {
+	if s.named != nil && isSecret(name) {
+		switch v {
+		case nil, true, false, "":
+		default:
+			return string(s.named), true
+		}
+	}
+	return s.nested(r, v)
+}
+
+// isSecret says that a field's name ends like that of a password, as the expression of the preset has it.
+func isSecret(name string) bool {
+	for _, end := range []string{"password", "passwd", "pwd", "secret", "token", "apikey", "api_key", "api-key"} {
+		if n := len(name) - len(end); n >= 0 && strings.EqualFold(name[n:], end) {
+			return true
+		}
+	}
+	return false
 }
 
 // clean is text without what the finders find.

@@ -52,13 +52,14 @@ func apply(t testing.TB, yaml string, r *record.Record) (drop string) {
 
 func TestCondition_ComparesLevelsFieldsAndWhatIsMissing(t *testing.T) {
 	fields := []record.Field{text("path", "/healthz"), {Name: "status", Value: []byte("503"), Kind: record.Number},
-		{Name: "ok", Value: []byte("true"), Kind: record.Bool}, text("log.name", "x"), {Name: "req", Value: []byte(`{"id":"r1"}`), Kind: record.JSON}}
+		{Name: "ok", Value: []byte("true"), Kind: record.Bool}, text("log.name", "x"), text("nan", "nan"), text("inf", "-Infinity"), {Name: "req", Value: []byte(`{"id":"r1"}`), Kind: record.JSON}}
 	for condition, want := range map[string]bool{
 		`level == "debug"`: true, `in(level, "info", "warn")`: false, `path == "/healthz" && status >= 500`: true,
 		`ok`: true, `contains(message, "world")`: true, `matches(message, "^hello")`: true, `endsWith(file, "a.log")`: true,
 		`nothing == nil`: true, `nothing > 3`: false, `!(status < 500)`: true, `field("log.name") == "x"`: true, `req.id == "r1"`: true,
 		`startsWith(path, "/api") || time < "1971"`: true, `status != 503`: false, `status == "503"`: true, `ok == true`: true,
 		`in(status, 500, 503)`: true, `req.id.deeper == nil`: true, `status > -1`: true, `message`: false,
+		`nan < 3`: false, `inf < 3`: false,
 	} {
 		c, err := newCondition(condition)
 		if err != nil {
@@ -251,6 +252,21 @@ func TestRedact_LooksIntoNestedFieldsAndKeepsThemJSON(t *testing.T) {
 	}
 	if f := r.Field("pan"); f.Kind != record.String || string(f.Value) != "[REDACTED:card]" {
 		t.Errorf("%s", f.Value)
+	}
+}
+
+func TestRedact_AFieldThatIsCalledPasswordIsOne(t *testing.T) {
+	r := rec("x", text("db.Password", "hunter2"), text("user", "bob"), text("tokens", "7"), text("pwd", ""),
+		record.Field{Name: "api_key", Value: []byte("123"), Kind: record.Number}, record.Field{Name: "secret", Value: []byte("true"), Kind: record.Bool},
+		record.Field{Name: "auth", Value: []byte(`{"token":["a"],"secret":null,"user":"bob"}`), Kind: record.JSON})
+	apply(t, "  - redact: {presets: [password], replace: '#'}", r)
+	for name, want := range map[string]string{"db.Password": "#", "user": "bob", "tokens": "7", "pwd": "", "api_key": "#", "secret": "true", "auth": `{"secret":null,"token":"#","user":"bob"}`} {
+		if got := string(r.Field(name).Value); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	if r.Field("api_key").Kind != record.String {
+		t.Error("what was a number is written as one")
 	}
 }
 
