@@ -67,6 +67,7 @@ func NewLane(c Config, count *Counters) (*Lane, error) {
 		if err := r.Resume(c.Set.Resumed(c.Index)); err != nil {
 			return nil, fmt.Errorf("resume output %s: %w", c.Name, err)
 		}
+		c.Set.Acknowledge(c.Index, nil, r.State()) // nothing leaves before the first save, which is to know where the output stood
 	}
 	return l, nil
 }

@@ -265,6 +265,19 @@ func TestBatch_WaitsLongerWhereAFullerOneIsWorthMore(t *testing.T) {
 	}
 }
 
+// marked is an output that remembers where it stands.
+type marked struct{ lines }
+
+func (*marked) State() string       { return "stands at 7" }
+func (*marked) Resume(string) error { return nil }
+
+func TestResumable_StateIsKnownBeforeAnythingLeaves(t *testing.T) {
+	b := newBenchOf(t, &marked{}, 2)
+	if got := b.set.Resumed(0); got != "stands at 7" {
+		t.Errorf("the first checkpoint says that the output %q", got)
+	}
+}
+
 // limitThenMark keeps one record, as a limit does, and marks those that come to its end, as a redaction does.
 type limitThenMark struct{ left int }
 

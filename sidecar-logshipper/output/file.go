@@ -61,9 +61,10 @@ func (f *File) State() string {
 }
 
 // Resume takes back what the file has beyond state. Where the file was rotated after state had been saved, the rotation is
-// taken back too.
+// taken back too. At the first start, what is there already is what stays.
 func (f *File) Resume(state string) error {
 	if state == "" {
+		_ = f.reopen() // Send tries again, and says so
 		return nil
 	}
 	if err := json.Unmarshal([]byte(state), &f.mark); err != nil {

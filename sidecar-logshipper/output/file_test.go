@@ -41,6 +41,27 @@ func TestFile_CutsWhatWasWrittenAfterThePositionWasSaved(t *testing.T) {
 	}
 }
 
+func TestFile_CutsWhatWasWrittenBeforeAnythingWasAcknowledged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	if err := os.WriteFile(path, []byte("of before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := fileOutput(t, FileConfig{Path: path})
+	if err := out.out.(*File).Resume(""); err != nil {
+		t.Fatal(err)
+	}
+	state := out.out.(*File).State()
+	out.ship("one") // killed before its acknowledgement was saved
+	again := fileOutput(t, FileConfig{Path: path})
+	if err := again.out.(*File).Resume(state); err != nil {
+		t.Fatal(err)
+	}
+	again.ship("one", "two")
+	if got := contents(t, path); got != "of before\none\ntwo\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestFile_TakesBackARotationThatCameAfterThePositionWasSaved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.log")
 	c := FileConfig{Path: path, Rotate: 10, Keep: 2}

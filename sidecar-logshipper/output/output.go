@@ -44,7 +44,7 @@ type Parsed interface{ WantsParsed() bool }
 
 // Resumable may be implemented by an Output that must remember something with the positions, such as how long the file was
 // when they were acknowledged. State is asked after each acknowledgement and written into the same checkpoint; Resume is
-// called once before the first Begin with what was saved last ("" at the first start).
+// called once before the first Begin with what was saved last ("" at the first start), and State after it.
 type Resumable interface {
 	State() string
 	Resume(state string) error
