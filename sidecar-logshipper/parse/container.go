@@ -97,7 +97,7 @@ func parseDocker(r *record.Record, c *clock) bool {
 	if r.Field("log") == nil {
 		return false
 	}
-	r.Field("log").Value = whole
+	r.Field("log").Value = bytes.TrimRight(whole, "\r\n")
 	if dockerised(r) {
 		takeTime(r, c)
 	}

@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
@@ -43,14 +42,7 @@ func (n *names) promote(r *record.Record, c *clock) {
 	if f := first(r, n.message); f != nil && f.Kind == record.String {
 		r.Message = f.Value
 		r.Remove(f.Name)
-	} else if len(r.Fields) > 0 && isWhole(r) {
-		r.Message = nil // fields say it all: repeating the line beside them would double the record
 	}
-}
-
-// isWhole says whether the message is still all of a structured line.
-func isWhole(r *record.Record) bool {
-	return len(r.Message) == len(r.Raw) && bytes.HasPrefix(r.Raw, []byte("{"))
 }
 
 func first(r *record.Record, names []string) *record.Field {

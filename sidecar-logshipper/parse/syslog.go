@@ -99,12 +99,16 @@ func parse3164(r *record.Record, b []byte, c *clock) bool {
 		return false
 	}
 	nano, ok := parseYearless(b[:stamp], "Jan _2 15:04:05", r.Time, c.zone)
-	host, b, found := cut(b[stamp+1:], ' ')
+	b = b[stamp+1:]
+	host, rest, found := cut(b, ' ')
 	if !ok || !found {
 		return false
 	}
 	r.Time, r.OwnTime = nano, true
-	r.Add("host", host, record.String)
+	if !bytes.HasSuffix(host, []byte{':'}) { // as the tag does: what syslog(3) writes to its own machine names no host
+		r.Add("host", host, record.String)
+		b = rest
+	}
 	tag, message, found := bytes.Cut(b, []byte(": "))
 	if !found || bytes.IndexByte(tag, ' ') >= 0 {
 		r.Message = b
