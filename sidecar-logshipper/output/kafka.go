@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
@@ -64,12 +64,9 @@ func NewKafka(c KafkaConfig, env Env) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	var secure *tls.Config
-	if c.Secure || c.TLS.CA != "" || c.TLS.Cert != "" {
-		secure = files.Config("")
-		if secure.ServerName == "" && len(c.Brokers) > 0 {
-			secure = files.Config(hostOf(c.Brokers[0]))
-		}
+	var secure func(host string) *tls.Config
+	if c.Secure || !reflect.ValueOf(c.TLS).IsZero() {
+		secure = files.Config
 	}
 	o := &Kafka{timeout: c.Timeout.D(), watching: make(chan struct{})}
 	if o.timeout <= 0 {
@@ -92,11 +89,6 @@ func NewKafka(c KafkaConfig, env Env) (*Kafka, error) {
 	}
 	go func() { defer close(o.watching); files.Watch(ctx, log) }()
 	return o, nil
-}
-
-func hostOf(broker string) string {
-	host, _, _ := strings.Cut(broker, ":")
-	return host
 }
 
 // kafkaLayout is JSON lines with the key in front: 32 digits and a space. Send takes them apart.

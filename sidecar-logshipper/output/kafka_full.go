@@ -13,7 +13,7 @@ import (
 
 type kafkaProducer struct{ *kafka.Producer }
 
-func newProducer(c KafkaConfig, secure *tls.Config, secrets *conf.Secrets) (producer, error) {
+func newProducer(c KafkaConfig, secure func(string) *tls.Config, secrets *conf.Secrets) (producer, error) {
 	k := kafka.Config{Brokers: c.Brokers, Topic: c.Topic, Compression: c.Compression, TLS: secure, Mechanism: c.Mechanism, User: c.Username}
 	if k.Compression == "" {
 		k.Compression = "zstd"

@@ -4,9 +4,12 @@ package output
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/pod-helpers/pod-helpers/internal/kit/conf"
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
+	"github.com/pod-helpers/pod-helpers/internal/kit/tlsfile"
 )
 
 func broker(t *testing.T, options ...kfake.Opt) (*kfake.Cluster, Config) {
@@ -160,4 +165,32 @@ func TestKafka_ShowsItsPasswordAndIsToldWhenItIsWrong(t *testing.T) {
 	if got := consumed(t, k, 3, kgo.SASL(password)); !slices.Equal(got, numbered(3)) {
 		t.Errorf("%q", got)
 	}
+}
+
+func TestKafka_EachBrokerIsVerifiedUnderItsOwnName(t *testing.T) {
+	a := kittest.NewAuthority(t)
+	var mu sync.Mutex
+	names := map[string]bool{}
+	k, c := broker(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{a.Issue("server", "localhost")}, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		names[hello.ServerName] = true
+		return nil, nil
+	}}))
+	_, port, _ := net.SplitHostPort(k.ListenAddrs()[0])
+	c.Kafka.Brokers = []string{"localhost:" + port} // the broker names itself 127.0.0.1
+	c.Kafka.TLS = tlsfile.Client{CA: a.File("ca.pem")}
+	open(t, c).ship(numbered(3)...)
+	mu.Lock()
+	defer mu.Unlock()
+	if !names["localhost"] || !names[""] { // an address is not sent as a name
+		t.Errorf("names that were asked for: %v", names)
+	}
+}
+
+func TestKafka_AnySettingOfTLSMeansTLS(t *testing.T) {
+	a := kittest.NewAuthority(t)
+	_, c := broker(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{a.Issue("server", "server")}}))
+	c.Kafka.TLS = tlsfile.Client{InsecureSkipVerify: true}
+	open(t, c).ship(numbered(3)...)
 }

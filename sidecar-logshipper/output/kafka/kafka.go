@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,9 +22,9 @@ import (
 type Config struct {
 	Brokers     []string
 	Topic       string
-	Compression string      // none, gzip, zstd or snappy
-	TLS         *tls.Config // nil: plain TCP
-	Mechanism   string      // of SASL: plain, scram-sha-256 or scram-sha-512; "" for none
+	Compression string                        // none, gzip, zstd or snappy
+	TLS         func(host string) *tls.Config // for a handshake with host; nil: plain TCP
+	Mechanism   string                        // of SASL: plain, scram-sha-256 or scram-sha-512; "" for none
 	User        string
 	Password    func() (string, error) // asked at each authentication
 }
@@ -58,7 +59,14 @@ func New(c Config) (*Producer, error) {
 		kgo.AllowIdempotentProduceCancellation(), // Produce must return when its context ends
 	}
 	if c.TLS != nil {
-		options = append(options, kgo.DialTLSConfig(c.TLS))
+		options = append(options, kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+			host, _, err := net.SplitHostPort(address) // of this broker: each shows a certificate of its own
+			if err != nil {
+				return nil, err
+			}
+			d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: c.TLS(host)}
+			return d.DialContext(ctx, network, address)
+		}))
 	}
 	if c.Mechanism != "" {
 		options = append(options, kgo.SASL(mechanism(c)))
