@@ -13,6 +13,7 @@ import (
 	"github.com/pod-helpers/pod-helpers/internal/kit/trim"
 
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/output"
+	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/record"
 	"github.com/pod-helpers/pod-helpers/sidecar-logshipper/tail"
 )
 
@@ -227,7 +228,7 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 	}
 	b.raw = b.raw[:len(b.raw)+used]
 	b.segments = append(b.segments, seg)
-	if len(seg.Chunk.Data) > 0 {
+	if len(seg.Chunk.Data) > 0 && !isPadding(f.Routes[g.Input].Framer, seg.Chunk.Data) {
 		b.pieces = append(b.pieces, piece{chunk: seg.Chunk, input: g.Input})
 		if !f.Routes[g.Input].Redacted {
 			f.Tap.See(&seg.Chunk)
@@ -237,6 +238,12 @@ func (f *filler) read(g *tail.Generation) (int, tail.Verdict) {
 		return turnBytes, verdict // its turn is over: what it gets meanwhile is seen at the next look
 	}
 	return int(seg.Chunk.Next - seg.Chunk.Offset), verdict
+}
+
+// isPadding says that data is no record, as the framer may know: half of a newline that takes two bytes.
+func isPadding(framer record.Framer, data []byte) bool {
+	p, ok := framer.(interface{ Padding(data []byte) bool })
+	return ok && p.Padding(data)
 }
 
 // grown says that the buffer was enlarged for one long record.

@@ -87,6 +87,11 @@ func newBench(t testing.TB, out *lines, stages ...record.Stage) *bench {
 // newBenchOf has a budget for so many batches.
 func newBenchOf(t testing.TB, out output.Output, window int, stages ...record.Stage) *bench {
 	t.Helper()
+	return newBenchTo(t, out, window, Route{Stages: stages})
+}
+
+func newBenchTo(t testing.TB, out output.Output, window int, route Route) *bench {
+	t.Helper()
 	dir := t.TempDir()
 	log, _ := kittest.Logs(t)
 	registry := prometheus.NewRegistry()
@@ -97,7 +102,7 @@ func newBenchOf(t testing.TB, out output.Output, window int, stages ...record.St
 		Lanes:  []string{"out"}, Log: log,
 	}, count, &checkpoint.State{})
 	lane, err := NewLane(Config{
-		Name: "out", Set: b.set, Out: out, Routes: []Route{{Stages: stages}}, Memory: b.memory, Window: window, Batching: usual,
+		Name: "out", Set: b.set, Out: out, Routes: []Route{route}, Memory: b.memory, Window: window, Batching: usual,
 		Dead: NewDeadLetters(dir + "/state"), Tap: NewTap(), Log: log,
 	}, NewCounters(registry, count.DroppedRecords, count.DroppedBytes))
 	if err != nil {
@@ -226,6 +231,36 @@ func TestOverlongLine_IsCutAndTheFileGoesOn(t *testing.T) {
 
 // TestPassThrough_AllocatesNothingPerLine guards the hot path: read, frame, encode and acknowledge a batch of a thousand
 // lines, and ten thousand, for the same few allocations.
+// padded is a framer of lines that end with a newline and a zero.
+type padded struct{}
+
+func (padded) Padding(data []byte) bool { return string(data) == "\x00" }
+func (padded) Frame(ends []int, data []byte, final bool) ([]int, int) {
+	n := strings.LastIndexByte(string(data), '\n') + 1
+	if n == 0 && final {
+		n = len(data)
+	}
+	if n > 0 {
+		ends = append(ends, n)
+	}
+	return ends, n
+}
+
+func TestPadding_AtTheEndOfAFileIsAcknowledgedAndNoRecord(t *testing.T) {
+	out := &lines{}
+	b := newBenchTo(t, out, 2, Route{Framer: padded{}})
+	b.out = out
+	b.write(t, "one\n\x00")
+	kittest.Eventually(t, 10*time.Second, func() bool { return len(out.got()) > 0 }, "the line to be taken")
+	if err := b.set.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kittest.Eventually(t, 10*time.Second, func() bool { return b.set.Backlog(0) == 0 }, "all of the file to be acknowledged")
+	if got := out.got(); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("%q was sent", got)
+	}
+}
+
 func TestPassThrough_AllocatesNothingPerLine(t *testing.T) {
 	perBatch := func(lines int) float64 {
 		enc := encoder{out: output.NewStdout(output.StdoutConfig{}, output.Env{Stdout: nil}), routes: []Route{{}}}

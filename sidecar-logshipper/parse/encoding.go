@@ -7,24 +7,36 @@ import (
 	"unicode/utf8"
 )
 
-// decoder turns the bytes of a record in another encoding into UTF-8; nil for UTF-8.
-func decoder(encoding string) func(dst, raw []byte) []byte {
+// decoder turns the bytes of a record in another encoding into UTF-8; nil for UTF-8. first says that the file begins with it.
+func decoder(encoding string) func(dst, raw []byte, first bool) []byte {
 	switch encoding {
 	case "utf-16le":
-		return func(dst, raw []byte) []byte {
-			return decodeUTF16(dst, bytes.TrimPrefix(raw, []byte{0}), binary.LittleEndian)
+		return func(dst, raw []byte, first bool) []byte {
+			return decodeUTF16(dst, littleUnits(raw, first), binary.LittleEndian)
 		}
 	case "utf-16be":
-		return func(dst, raw []byte) []byte {
-			return decodeUTF16(dst, bytes.TrimSuffix(raw, []byte{0}), binary.BigEndian)
+		return func(dst, raw []byte, _ bool) []byte {
+			return decodeUTF16(dst, raw[:len(raw)&^1], binary.BigEndian) // without the zero of the newline
 		}
 	case "latin1":
-		return func(dst, raw []byte) []byte { return decodeBytes(dst, raw, nil) }
+		return func(dst, raw []byte, _ bool) []byte { return decodeBytes(dst, raw, nil) }
 	case "windows-1252":
-		return func(dst, raw []byte) []byte { return decodeBytes(dst, raw, []rune(windows1252)) }
+		return func(dst, raw []byte, _ bool) []byte { return decodeBytes(dst, raw, []rune(windows1252)) }
 	default:
 		return nil
 	}
+}
+
+// littleUnits takes the zero of the newline before off the start of a little-endian record. An odd byte at the end is the half
+// of a character whose other half, 0x0d, was taken for the carriage return of a line end.
+func littleUnits(raw []byte, first bool) []byte {
+	if !first || len(raw)%2 == 1 { // a stream goes on in a file that begins with it
+		raw = bytes.TrimPrefix(raw, []byte{0})
+	}
+	if len(raw)%2 == 1 {
+		raw = append(raw[:len(raw):len(raw)], '\r')
+	}
+	return raw
 }
 
 // windows1252 are the characters 0x80 to 0x9f (WHATWG Encoding, index windows-1252).
@@ -41,8 +53,7 @@ func decodeBytes(dst, raw []byte, high []rune) []byte {
 	return dst
 }
 
-// decodeUTF16 decodes text whose newline has been cut off at the byte 0x0a: the zero beside it, at the end of a big-endian
-// record or the start of the little-endian one after it, has been removed. A byte order mark and carriage returns go too.
+// decodeUTF16 decodes text without its newline and the zero of that. A byte order mark and a carriage return go too.
 func decodeUTF16(dst, raw []byte, order binary.ByteOrder) []byte {
 	start := len(dst)
 	for ; len(raw) >= 2; raw = raw[2:] {

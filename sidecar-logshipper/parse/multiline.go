@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -20,11 +21,15 @@ type joiner struct {
 	rule     rule // nil: only what unwrap says is joined
 	unwrap   func(line []byte) (text, stream []byte, partial bool)
 	maxLines int
+	wide     *utf16Lines // nil: lines end at each byte 0x0a
 }
 
 // newFramer is nil when every newline ends a record.
 func newFramer(c Config) (record.Framer, error) {
 	j := &joiner{maxLines: defaultMaxLines}
+	if c.Encoding == "utf-16le" || c.Encoding == "utf-16be" {
+		j.wide = &utf16Lines{little: c.Encoding == "utf-16le"}
+	}
 	switch c.Format {
 	case "cri":
 		j.unwrap = func(line []byte) (text, stream []byte, partial bool) {
@@ -47,8 +52,8 @@ func newFramer(c Config) (record.Framer, error) {
 		}
 	}
 	if j.rule == nil && j.unwrap == nil {
-		if c.Encoding == "utf-16le" || c.Encoding == "utf-16be" {
-			return utf16Lines{little: c.Encoding == "utf-16le"}, nil
+		if j.wide != nil {
+			return *j.wide, nil
 		}
 		return nil, nil
 	}
@@ -73,9 +78,22 @@ func dockerLine(line []byte) (text, stream []byte, partial bool) {
 func (j *joiner) Frame(ends []int, data []byte, final bool) ([]int, int) {
 	state, partial, lines, done := 0, false, 0, 0
 	var stream []byte // of the line before
+	var wide []int    // ends of lines
+	if j.wide != nil {
+		var whole int
+		wide, whole = j.wide.Frame(nil, data, final)
+		data = data[:whole]
+	}
 	for at := 0; at < len(data); {
-		end := at + lineLength(data[at:])
-		text, more := bytes.TrimRight(data[at:end], "\r\n"), false
+		var text []byte
+		end, more := 0, false
+		if j.wide != nil {
+			end, wide = wide[0], wide[1:]
+			text = j.wide.text(data[at:end], at == 0)
+		} else {
+			end = at + lineLength(data[at:])
+			text = bytes.TrimRight(data[at:end], "\r\n")
+		}
 		if j.unwrap != nil {
 			var from []byte
 			text, from, more = j.unwrap(text)
@@ -112,6 +130,21 @@ func lineLength(b []byte) int {
 // utf16Lines ends records at newlines of two bytes: the byte 0x0a is part of other characters too.
 type utf16Lines struct{ little bool }
 
+// text is a line in UTF-8, without its end. Data starts with a line that may be the first of the file.
+func (u utf16Lines) text(line []byte, first bool) []byte {
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	if u.little {
+		return decodeUTF16(nil, littleUnits(line, first), binary.LittleEndian)
+	}
+	return decodeUTF16(nil, line[:len(line)&^1], binary.BigEndian)
+}
+
+// Padding says that data, what is left at the end of a file, is no record: the zero of the last newline.
+func (u utf16Lines) Padding(data []byte) bool { return u.little && len(data) == 1 && data[0] == 0 }
+
+// Padding is that of utf16Lines.
+func (j *joiner) Padding(data []byte) bool { return j.wide != nil && j.wide.Padding(data) }
+
 // Frame implements record.Framer. data ends at a byte 0x0a, so a little-endian newline at its end lacks its zero, which
 // starts the next data.
 func (u utf16Lines) Frame(ends []int, data []byte, final bool) ([]int, int) {
@@ -127,7 +160,7 @@ func (u utf16Lines) Frame(ends []int, data []byte, final bool) ([]int, int) {
 			ends, done = append(ends, i+2), i+2
 		}
 	}
-	if u.little && i == len(data)-1 && data[i] == '\n' || final && done < len(data) {
+	if u.little && i == len(data)-1 && data[i] == '\n' || final && done < len(data) && (done == 0 || !u.Padding(data[done:])) {
 		ends, done = append(ends, len(data)), len(data)
 	}
 	return ends, done

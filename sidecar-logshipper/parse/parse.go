@@ -162,7 +162,7 @@ func newParser(format, pattern string) (parser, error) {
 // records is the record.Stage of an input.
 type records struct {
 	parse  parser
-	decode func(dst, raw []byte) []byte // nil for UTF-8
+	decode func(dst, raw []byte, first bool) []byte // nil for UTF-8
 	names  names
 	clock  *clock
 }
@@ -170,7 +170,7 @@ type records struct {
 // Apply parses r. It never drops a record.
 func (s *records) Apply(r *record.Record) (drop string) {
 	if s.decode != nil {
-		r.Message = r.Scratch(func(dst []byte) []byte { return s.decode(dst, r.Raw) })
+		r.Message = r.Scratch(func(dst []byte) []byte { return s.decode(dst, r.Raw, r.Offset == 0) })
 	}
 	if r.Offset == 0 {
 		r.Message = bytes.TrimPrefix(r.Message, []byte("\ufeff")) // a byte order mark, which is no part of the text
