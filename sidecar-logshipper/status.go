@@ -99,7 +99,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge(g.spool, float64(g.service.streams.Used()))
 	for _, l := range p.lanes {
 		o, wait := l.Status(), 0.0
-		if o.BacklogBytes > 0 {
+		if o.Due {
 			wait = time.Since(o.LastAck).Seconds()
 		}
 		gauge(g.oldestWait, wait, o.Name)

@@ -54,14 +54,16 @@ type Status struct {
 	Attempts     int    // failed in a row
 	BacklogBytes int64
 	LastAck      time.Time
+	Due          bool // there is more in the backlog than the start of a line whose end is not written yet
 	waiting      bool
 }
 
 // Status reports the lane.
 func (l *Lane) Status() Status {
+	due := l.held.Load() > 0 || len(l.Set.Ready(l.Index, nil)) > 0
 	l.health.mu.Lock()
 	defer l.health.mu.Unlock()
-	s := Status{Name: l.Name, Failing: !l.health.failing.IsZero(), Attempts: l.health.errCount, BacklogBytes: l.Set.Backlog(l.Index), LastAck: l.health.acked, waiting: l.health.waiting}
+	s := Status{Name: l.Name, Failing: !l.health.failing.IsZero(), Attempts: l.health.errCount, BacklogBytes: l.Set.Backlog(l.Index), LastAck: l.health.acked, Due: due, waiting: l.health.waiting}
 	if l.health.lastErr != nil {
 		s.Error = l.health.lastErr.Error()
 	}
@@ -71,8 +73,8 @@ func (l *Lane) Status() Status {
 // Live is nil, or says that the lane has something to deliver, is not retrying, and has not moved for a minute.
 func (l *Lane) Live(now time.Time) error {
 	s := l.Status()
-	if s.BacklogBytes == 0 || s.Failing || s.waiting {
-		if s.BacklogBytes == 0 {
+	if !s.Due || s.Failing || s.waiting {
+		if !s.Due {
 			l.health.progress(now)
 		}
 		return nil

@@ -151,3 +151,13 @@ func TestTooLarge_OneLongRecordDoesNotShrinkTheBatches(t *testing.T) {
 		t.Errorf("batches are of %d bytes now, and 200000 would be taken", limit)
 	}
 }
+
+func TestLive_ALineThatIsNotEndedIsNothingToDeliver(t *testing.T) {
+	out := &lines{}
+	b := newBench(t, out)
+	b.write(t, "one\nand more")
+	kittest.Eventually(t, 5*time.Second, func() bool { return len(out.got()) > 0 && b.set.Backlog(0) == 8 && !b.lane.Status().Due }, "the whole line to be taken")
+	if err := b.lane.Live(time.Now().Add(2 * stuckAfter)); err != nil {
+		t.Error(err)
+	}
+}
