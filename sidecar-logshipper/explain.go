@@ -54,7 +54,7 @@ func explainTo(w io.Writer, out output.Output, route deliver.Route, sample []byt
 		if len(route.Stages) == 0 {
 			one := chunk.Slice(start, end, nil)
 			body, _ := out.AppendChunk(out.Begin(nil), &one)
-			fmt.Fprintf(w, "  sends   %s\n", indent(out.End(body)))
+			fmt.Fprintf(w, "  sends   %s\n", indent(wire(out, out.End(body))))
 			continue
 		}
 		explainStages(w, out, route.Stages, &rec)
@@ -69,7 +69,15 @@ func explainStages(w io.Writer, out output.Output, stages []record.Stage, rec *r
 		}
 		fmt.Fprintf(w, "  becomes %s\n", describe(rec))
 	}
-	fmt.Fprintf(w, "  sends   %s\n", indent(out.End(out.AppendRecord(out.Begin(nil), rec))))
+	fmt.Fprintf(w, "  sends   %s\n", indent(wire(out, out.End(out.AppendRecord(out.Begin(nil), rec)))))
+}
+
+// wire is a body without the notes that an output may keep in it for itself.
+func wire(out output.Output, body []byte) []byte {
+	if o, ok := out.(interface{ Wire(body []byte) []byte }); ok {
+		return o.Wire(body)
+	}
+	return body
 }
 
 // describe is a record in one line.

@@ -126,6 +126,9 @@ func (s *S3) mark(dst []byte, nano int64) {
 	}
 }
 
+// Wire is the part of a finished body that is sent.
+func (*S3) Wire(body []byte) []byte { return body[stampSize:] }
+
 // Send puts one object. No answer is about a record, and a 400 may mean an expired token: every one is tried again.
 func (s *S3) Send(ctx context.Context, b *Batch) error {
 	if len(b.Body) < stampSize {
@@ -135,7 +138,7 @@ func (s *S3) Send(ctx context.Context, b *Batch) error {
 	var digits [32]byte
 	id := b.FirstID.Append(digits[:0])
 	target := fmt.Sprintf("%s/%s/%s-%s%s", s.base, first.Format("2006/01/02/15"), id[:16], id[16:], s.suffix)
-	packed, _ := s.http.packer.pack(b.Body[stampSize:])
+	packed, _ := s.http.packer.pack(s.Wire(b.Body))
 	err := s.http.do(ctx, http.MethodPut, target, packed, func(r *http.Request) error {
 		return s.sign(r, packed, time.Now())
 	}, nil)
