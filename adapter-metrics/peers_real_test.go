@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -119,10 +120,17 @@ func TestRealStatsDExporter_GivesTheSameSeriesForAMappingFile(t *testing.T) {
 			server(t, "tcp", web, binary, "--web.listen-address", web, "--statsd.listen-udp", "", "--statsd.listen-tcp", "127.0.0.1:"+port, "--statsd.mapping-config", file)
 			send(t, "tcp", "127.0.0.1:"+port, string(lines))
 			var theirs string
-			kittest.Eventually(t, 10*time.Second, func() bool { // it hands lines on in batches, all of these in one
+			handled := regexp.MustCompile(`(?m)^statsd_exporter_events_(?:actions|unmapped)_total\S* (\d+)$`)
+			kittest.Eventually(t, 10*time.Second, func() bool { // it hands lines on in batches
 				_, theirs = kittest.Get("http://" + web + "/metrics")
-				return len(apps(theirs)) > 0
-			}, "the peer to show the lines")
+				n := 0
+				for _, m := range handled.FindAllStringSubmatch(theirs, -1) {
+					count, _ := strconv.Atoi(m[1])
+					n += count
+				}
+				return n == bytes.Count(lines, []byte{'\n'})
+			}, "the peer to handle the lines")
+			_, theirs = kittest.Get("http://" + web + "/metrics") // the last one, which was counted first
 
 			ours := kittest.FreePort(t)
 			admin, _, _ := configured(t, "statsd_mapping: "+file+"\nsources:\n- statsd: {listen: ['tcp://127.0.0.1:"+ours+"']}\n")
