@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -166,35 +165,6 @@ upstreams:
 	}
 }
 
-// deaf is an address whose connections are neither refused nor made: its queue is full.
-func deaf(t *testing.T) string {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for range 8 {
-		c, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
-		if err != nil {
-			return address
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-	t.Fatal("the queue does not fill")
-	return ""
-}
-
 func TestBothEngines_SayWhichTimerOfAConnectionFired(t *testing.T) {
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and never shakes hands
 	if err != nil {
@@ -202,7 +172,7 @@ func TestBothEngines_SayWhichTimerOfAConnectionFired(t *testing.T) {
 	}
 	t.Cleanup(func() { mute.Close() })
 	for _, row := range []struct{ url, timer string }{
-		{"http://" + deaf(t) + "?connect_timeout=200ms&retry=off", "connect_timeout"},
+		{"http://" + kittest.DeafAddress(t) + "?connect_timeout=200ms&retry=off", "connect_timeout"},
 		{"https://" + mute.Addr().String() + "?tls_timeout=200ms&retry=off", "tls_timeout"},
 	} {
 		address, _, _ := proxied(t, row.url)

@@ -5,44 +5,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/pod-helpers/pod-helpers/internal/kit/kittest"
 )
 
-// deaf is a port of 127.0.0.1 at which connections are neither refused nor made: its queue is full.
-func deaf(t *testing.T) (port int) {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = name.(*syscall.SockaddrInet4).Port
-	for range 8 {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), 200*time.Millisecond)
-		if err != nil {
-			return port
-		}
-		t.Cleanup(func() { c.Close() })
-	}
-	t.Fatal("the queue does not fill")
-	return 0
-}
-
 func TestDial_AnAddressThatSwallowsEverythingDoesNotUseUpTheTimeOfTheNext(t *testing.T) {
-	port := strconv.Itoa(deaf(t))
+	_, port, _ := net.SplitHostPort(kittest.DeafAddress(t))
 	l, err := net.Listen("tcp", "127.0.0.2:"+port)
 	if err != nil {
 		t.Fatal(err)
