@@ -48,15 +48,6 @@ func epoch() clock {
 	}}
 }
 
-// appendTime appends nano, Unix nanoseconds.
-func (c clock) appendTime(dst []byte, nano int64) []byte {
-	second, rest := floorSecond(nano)
-	at := len(dst)
-	dst = c.render(dst, second)
-	putNanos(dst[at+c.digits:], rest)
-	return dst
-}
-
 // newHeading finds the marks in text, which is the caller's no more. The generation, the first half of an event ID, is
 // filled in for good.
 func newHeading(text []byte, c clock, source *record.Source) heading {

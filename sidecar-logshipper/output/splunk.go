@@ -49,7 +49,7 @@ func NewSplunk(c SplunkConfig, env Env) (*Splunk, error) {
 		return l
 	}
 	s.shaped = func(dst []byte, r *record.Record) []byte {
-		dst = epoch().appendTime(append(dst, `{"time":`...), r.Time)
+		dst = event.appendTime(append(dst, `{"time":`...), r.Time)
 		dst = c.appendEnvelope(dst, env.Labels, r.Source)
 		if len(r.Fields) == 0 && r.Level == "" && len(r.Message) > 0 && !r.Truncated {
 			dst = appendQuoted(dst, r.Message)
