@@ -231,7 +231,7 @@ func TestDump_HidesWhatAQueryCallsSecret(t *testing.T) {
 		{"http://h/?sort_key=a&tokens=3&author=b", "http://h/?sort_key=a&tokens=3&author=b"},
 		{"no URL?token=stays", "no URL?token=stays"},
 	} {
-		y, err := Dump(map[string]string{"url": c.url})
+		y, err := dump(map[string]string{"url": c.url}, strings.NewReplacer())
 		if got := strings.TrimSpace(strings.TrimPrefix(string(y), "url: ")); err != nil || strings.Trim(got, `"'`) != c.want {
 			t.Errorf("%s is shown as %s, %v", c.url, got, err)
 		}

@@ -8,11 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Dump writes a configuration as the YAML that would give it, with secrets and passwords in URLs redacted.
-func Dump(config any) ([]byte, error) { return dump(config, strings.NewReplacer()) }
-
-// Dump writes the configuration as Dump does. What stands in it as ${env:NAME}, of a variable that is secret by its name, is written
-// like that again.
+// Dump writes the configuration as the YAML that would give it, with secrets and passwords in URLs redacted. What stands in it as
+// ${env:NAME}, of a variable that is secret by its name, is written like that again.
 func (l *Loaded[C]) Dump() ([]byte, error) { return dump(l.Config, l.env.secrets()) }
 
 func dump(config any, secrets *strings.Replacer) ([]byte, error) {
